@@ -1,0 +1,194 @@
+//! Reading a model's `config.json`: every value is checked where it is read.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// The content of a `config.json`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    path: PathBuf,
+    root: serde_json::Map<String, Value>,
+}
+
+/// A configuration is a few kilobytes; a label list may make it a few megabytes.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// No published model comes near; beyond it a number is a mistake.
+const MAX_COUNT: u64 = 1 << 31;
+
+impl Config {
+    /// Reads `config.json` in a model directory.
+    ///
+    /// # Errors
+    /// If it is missing, too large, or not a JSON object.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join("config.json");
+        let metadata = std::fs::metadata(&path).map_err(|error| Error::io(&path, error))?;
+        if metadata.len() > MAX_BYTES {
+            return Err(Error::FileTooLarge { path, limit: MAX_BYTES, got: metadata.len() });
+        }
+        let bytes = std::fs::read(&path).map_err(|error| Error::io(&path, error))?;
+        Self::parse(path, &bytes)
+    }
+
+    /// Reads the bytes of a `config.json`; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// If they are not a JSON object.
+    pub fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self> {
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(root)) => Ok(Self { path, root }),
+            Ok(_) => Err(Error::BadConfig { path, what: "expected a JSON object".to_owned() }),
+            Err(error) => Err(Error::BadConfig { path, what: format!("not JSON: {error}") }),
+        }
+    }
+
+    /// The file that this came from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn bad(&self, key: &str, expected: &str) -> Error {
+        let got = match self.root.get(key) {
+            None => "nothing".to_owned(),
+            Some(value) => {
+                // A value may be a megabyte of JSON; its start tells enough.
+                let text = value.to_string();
+                let end = text.floor_char_boundary(60.min(text.len()));
+                if end < text.len() { format!("{}...", &text[..end]) } else { text }
+            }
+        };
+        let what = format!("{key}: expected {expected}, got {got}");
+        Error::BadConfig { path: self.path.clone(), what }
+    }
+
+    /// A positive number.
+    ///
+    /// # Errors
+    /// If it is absent, or not a positive whole number below 2^31.
+    pub fn count(&self, key: &str) -> Result<usize> {
+        match self.root.get(key).and_then(Value::as_u64) {
+            Some(n) if (1..=MAX_COUNT).contains(&n) => Ok(n as usize),
+            _ => Err(self.bad(key, "a positive whole number")),
+        }
+    }
+
+    /// A positive number, or `default` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and not a positive whole number below 2^31.
+    pub fn count_or(&self, key: &str, default: usize) -> Result<usize> {
+        if self.is_absent(key) { Ok(default) } else { self.count(key) }
+    }
+
+    /// A finite number of at least zero, or `default` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and something else.
+    pub fn number_or(&self, key: &str, default: f64) -> Result<f64> {
+        if self.is_absent(key) {
+            return Ok(default);
+        }
+        match self.root.get(key).and_then(Value::as_f64) {
+            Some(x) if x.is_finite() && x >= 0.0 => Ok(x),
+            _ => Err(self.bad(key, "a number of at least zero")),
+        }
+    }
+
+    /// A string, or `None` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and not a string.
+    pub fn string(&self, key: &str) -> Result<Option<&str>> {
+        match self.root.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.bad(key, "a string")),
+        }
+    }
+
+    /// The first of the class names that the checkpoint was saved with.
+    #[must_use]
+    pub fn architecture(&self) -> Option<&str> {
+        self.root.get("architectures")?.as_array()?.first()?.as_str()
+    }
+
+    /// Whether a key is absent or null.
+    #[must_use]
+    pub fn is_absent(&self, key: &str) -> bool {
+        self.root.get(key).is_none_or(Value::is_null)
+    }
+
+    /// The names of the labels in their order: `id2label`, else `num_labels` names `LABEL_i`, else
+    /// two, which is what `transformers` does.
+    ///
+    /// # Errors
+    /// If the ids are not 0, 1, 2, .. or the names are not strings.
+    pub fn labels(&self) -> Result<Vec<String>> {
+        let Some(Value::Object(names)) = self.root.get("id2label") else {
+            let n = self.count_or("num_labels", 2)?;
+            if n > 1 << 20 {
+                return Err(self.bad("num_labels", "at most a million labels"));
+            }
+            return Ok((0..n).map(|i| format!("LABEL_{i}")).collect());
+        };
+        let expected = "names for the ids 0, 1, 2 and so on";
+        let mut labels = vec![None; names.len()];
+        for (id, name) in names {
+            let slot = id.parse::<usize>().ok().and_then(|id| labels.get_mut(id));
+            match (slot, name.as_str()) {
+                (Some(slot), Some(name)) => *slot = Some(name.to_owned()),
+                _ => return Err(self.bad("id2label", expected)),
+            }
+        }
+        let labels: Option<Vec<String>> = labels.into_iter().collect();
+        labels.filter(|l| !l.is_empty()).ok_or_else(|| self.bad("id2label", expected))
+    }
+
+    /// An activation by its configuration name.
+    ///
+    /// # Errors
+    /// If it is not one that is known.
+    pub fn activation(&self, key: &str, default: &str) -> Result<glossator_ops::Activation> {
+        let name = self.string(key)?.unwrap_or(default);
+        glossator_ops::Activation::from_name(name)
+            .ok_or_else(|| self.bad(key, "the name of a known activation"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(json: &str) -> Result<Config> {
+        Config::parse("config.json".into(), json.as_bytes())
+    }
+
+    #[test]
+    fn wrong_values_name_the_key_and_what_was_found() {
+        let c = config(r#"{"hidden_size": -3, "eps": "x", "id2label": {"1": "a"}}"#).unwrap();
+        let message = c.count("hidden_size").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "config.json: hidden_size: expected a positive whole number, got -3"
+        );
+        assert!(c.count("absent").unwrap_err().to_string().ends_with("got nothing"));
+        assert!(c.number_or("eps", 1.0).is_err());
+        assert!(c.labels().is_err());
+        assert!(config("[]").is_err() && config("{").is_err());
+        assert!(config(r#"{"n": 1e99}"#).unwrap().count("n").is_err());
+    }
+
+    #[test]
+    fn labels_come_in_the_order_of_their_ids() {
+        let c = config(r#"{"id2label": {"1": "b", "0": "a", "2": "c"}}"#).unwrap();
+        assert_eq!(c.labels().unwrap(), ["a", "b", "c"]);
+        assert_eq!(config("{}").unwrap().labels().unwrap(), ["LABEL_0", "LABEL_1"]);
+        let c = config(r#"{"num_labels": 1}"#).unwrap();
+        assert_eq!(c.labels().unwrap(), ["LABEL_0"]);
+    }
+}

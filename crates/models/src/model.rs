@@ -1,0 +1,189 @@
+//! What every model can do.
+
+use glossator_ops::{DType, Tensor, Var};
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::text::{Encoding, Tokenizer};
+use crate::trace::Trace;
+
+/// What a model decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Task {
+    /// One decision about a whole text.
+    TextClassification,
+}
+
+impl Task {
+    /// The name in the wire format and on the command line.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::TextClassification => "text-classification",
+        }
+    }
+}
+
+/// How the logits of a classifier are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Problem {
+    /// One label is right: softmax.
+    SingleLabel,
+    /// Each label is right or wrong by itself: sigmoid.
+    MultiLabel,
+    /// The outputs are numbers, not labels.
+    Regression,
+}
+
+/// The labels of a classifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// Their names; the index is the column of the logits.
+    pub names: Vec<String>,
+    /// How the logits are read.
+    pub problem: Problem,
+}
+
+impl Labels {
+    /// The index of a label by its name, or by its number where no label has that name. Letter
+    /// case matters only where two names differ in nothing else.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLabel`] with the names there are.
+    pub fn find(&self, wanted: &str) -> Result<usize> {
+        let exact = self.names.iter().position(|name| name == wanted);
+        let folded = || {
+            let lower = wanted.to_lowercase();
+            let mut same = (0..self.names.len()).filter(|&i| self.names[i].to_lowercase() == lower);
+            same.next().filter(|_| same.next().is_none())
+        };
+        let number = || wanted.parse().ok().filter(|&i: &usize| i < self.names.len());
+        exact.or_else(folded).or_else(number).ok_or_else(|| Error::UnknownLabel {
+            label: wanted.to_owned(),
+            labels: self.names.clone(),
+        })
+    }
+}
+
+/// What is known of a model without running it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ModelInfo {
+    /// The directory's name, or the name of a bundled model.
+    pub id: String,
+    /// The family, such as `bert`.
+    pub family: &'static str,
+    /// What it decides.
+    pub task: Task,
+    /// What it can answer.
+    pub labels: Labels,
+    /// Elements of an embedding.
+    pub width: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Attention heads of a layer.
+    pub heads: usize,
+    /// Rows of the word embeddings.
+    pub vocab_size: usize,
+    /// The most tokens that it can read, special ones included.
+    pub max_tokens: usize,
+    /// Number of parameters that it uses.
+    pub parameters: u64,
+    /// The type it computes in.
+    pub dtype: DType,
+}
+
+/// What a forward pass gives.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Output {
+    /// `[batch, labels]`, before softmax or sigmoid.
+    pub logits: Tensor,
+}
+
+impl Output {
+    pub(crate) fn new(logits: Tensor) -> Self {
+        Self { logits }
+    }
+}
+
+/// A differentiable model, split at its word embeddings. It holds no state that a call changes.
+pub trait Model: Send + Sync {
+    /// What is known without running it.
+    fn info(&self) -> &ModelInfo;
+
+    /// Its tokenizer.
+    fn tokenizer(&self) -> &Tokenizer;
+
+    /// The word embeddings of a batch, without positions and segments.
+    ///
+    /// # Shapes
+    /// - result: `[batch, tokens, width]`
+    ///
+    /// # Errors
+    /// If an id is not in the vocabulary.
+    fn embed(&self, batch: &Batch) -> Result<Tensor>;
+
+    /// The outputs for a batch with these word embeddings. `trace` looks into the pass.
+    ///
+    /// # Shapes
+    /// - `embeddings`: `[batch, tokens, width]`
+    ///
+    /// # Errors
+    /// If the shapes do not fit, the batch is longer than the model reads, or `trace` asks for
+    /// what the model does not have.
+    fn forward(
+        &self,
+        embeddings: &Tensor,
+        batch: &Batch,
+        trace: &mut Trace<'_>,
+    ) -> Result<Output>;
+
+    /// The mean over all rows of the word embeddings: `[width]`.
+    ///
+    /// # Errors
+    /// If the tensor library fails.
+    fn mean_embedding(&self) -> Result<Tensor>;
+
+    /// SHA-256 of the weight files, hexadecimal. The first call reads them.
+    fn sha256(&self) -> String;
+
+    /// The trained parameters by name; empty unless the model was loaded for training.
+    fn parameters(&self) -> &[(String, Var)];
+
+    /// The first weight tensor that holds a NaN or an infinity, if one does: what to look at when
+    /// an output is not a number.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read.
+    fn first_bad_weight(&self) -> Result<Option<String>>;
+
+    /// The id that fills places beyond an input's end. Its value never matters.
+    fn pad_id(&self) -> u32 {
+        self.tokenizer().pad_token().unwrap_or(0)
+    }
+
+    /// Splits a text as the model reads it.
+    ///
+    /// # Errors
+    /// If the text is longer than the model reads and `truncate` is false, or it cannot be split.
+    fn encode(&self, text: &str, truncate: bool) -> Result<Encoding> {
+        self.fit(self.tokenizer().encode(text)?, truncate)
+    }
+
+    /// Checks an encoding's length, or cuts it.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] if it is longer than the model reads and `truncate` is false.
+    fn fit(&self, encoding: Encoding, truncate: bool) -> Result<Encoding> {
+        let limit = self.info().max_tokens;
+        if truncate {
+            encoding.truncate(limit)
+        } else if encoding.tokens.len() > limit {
+            Err(Error::TooLong { tokens: encoding.tokens.len(), limit })
+        } else {
+            Ok(encoding)
+        }
+    }
+}

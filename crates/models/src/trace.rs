@@ -1,0 +1,294 @@
+//! Looking into, and reaching into, one forward pass.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use glossator_ops::{Tap, Tensor};
+
+use crate::error::{Error, Result};
+use crate::model::ModelInfo;
+
+/// A named place in a model's forward pass.
+///
+/// `Display` and `FromStr` round-trip, for example `layers.3.attention.probabilities`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Site {
+    /// Word embeddings, before positions and segments: `[batch, tokens, width]`.
+    Embeddings,
+    /// What layer `l` reads, `l` from 0 (the embedding block's output) to the number of layers
+    /// (the last layer's output): `[batch, tokens, width]`.
+    Residual(usize),
+    /// Values of layer `l` per head: `[batch, key heads, tokens, head width]`.
+    AttentionValues(usize),
+    /// Scaled scores of layer `l`, `-∞` at masked keys: `[batch, heads, queries, keys]`.
+    AttentionScores(usize),
+    /// Attention probabilities of layer `l`: `[batch, heads, queries, keys]`.
+    AttentionProbabilities(usize),
+    /// What the attention of layer `l` adds to the residual: `[batch, tokens, width]`.
+    AttentionOutput(usize),
+    /// What the feed-forward block of layer `l` adds to the residual: `[batch, tokens, width]`.
+    Mlp(usize),
+    /// The outputs before any softmax: `[batch, labels]` for a classifier.
+    Logits,
+}
+
+impl Site {
+    /// Every site of a model with that many layers, in the order of the forward pass.
+    pub fn all(layers: usize) -> impl Iterator<Item = Self> {
+        let per_layer = |l| {
+            [
+                Self::Residual(l),
+                Self::AttentionValues(l),
+                Self::AttentionScores(l),
+                Self::AttentionProbabilities(l),
+                Self::AttentionOutput(l),
+                Self::Mlp(l),
+            ]
+        };
+        std::iter::once(Self::Embeddings)
+            .chain((0..layers).flat_map(per_layer))
+            .chain([Self::Residual(layers), Self::Logits])
+    }
+
+    fn exists_in(self, layers: usize) -> bool {
+        match self {
+            Self::Embeddings | Self::Logits => true,
+            Self::Residual(l) => l <= layers,
+            Self::AttentionValues(l)
+            | Self::AttentionScores(l)
+            | Self::AttentionProbabilities(l)
+            | Self::AttentionOutput(l)
+            | Self::Mlp(l) => l < layers,
+        }
+    }
+}
+
+impl std::fmt::Display for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Embeddings => f.write_str("embeddings"),
+            Self::Residual(l) => write!(f, "layers.{l}.residual"),
+            Self::AttentionValues(l) => write!(f, "layers.{l}.attention.values"),
+            Self::AttentionScores(l) => write!(f, "layers.{l}.attention.scores"),
+            Self::AttentionProbabilities(l) => write!(f, "layers.{l}.attention.probabilities"),
+            Self::AttentionOutput(l) => write!(f, "layers.{l}.attention.output"),
+            Self::Mlp(l) => write!(f, "layers.{l}.mlp"),
+            Self::Logits => f.write_str("logits"),
+        }
+    }
+}
+
+impl FromStr for Site {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let unknown = || Error::UnknownSite { site: name.to_owned() };
+        match name {
+            "embeddings" => return Ok(Self::Embeddings),
+            "logits" => return Ok(Self::Logits),
+            _ => {}
+        }
+        let rest = name.strip_prefix("layers.").ok_or_else(unknown)?;
+        let (layer, place) = rest.split_once('.').ok_or_else(unknown)?;
+        let layer = layer.parse().map_err(|_| unknown())?;
+        Ok(match place {
+            "residual" => Self::Residual(layer),
+            "attention.values" => Self::AttentionValues(layer),
+            "attention.scores" => Self::AttentionScores(layer),
+            "attention.probabilities" => Self::AttentionProbabilities(layer),
+            "attention.output" => Self::AttentionOutput(layer),
+            "mlp" => Self::Mlp(layer),
+            _ => return Err(unknown()),
+        })
+    }
+}
+
+type EditFn<'a> = Box<dyn FnMut(&Tensor) -> glossator_ops::Result<Tensor> + 'a>;
+
+enum Edit<'a> {
+    With(EditFn<'a>),
+    Replace(Tensor),
+}
+
+/// What to keep, change and differentiate in one forward pass.
+///
+/// ```
+/// # use glossator_models::{Site, Trace};
+/// let trace = Trace::new()
+///     .keep(Site::AttentionProbabilities(0))
+///     .edit(Site::Residual(1), |x| Ok((x * 0.5)?))
+///     .gradient_at(Site::Mlp(0));
+/// ```
+#[derive(Default)]
+pub struct Trace<'a> {
+    edits: Vec<(Site, Edit<'a>)>,
+    taps: BTreeMap<Site, Tap>,
+    kept: BTreeMap<Site, Option<Tensor>>,
+}
+
+impl<'a> Trace<'a> {
+    /// A trace that keeps and changes nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps the value at `site` (after edits), for [`Trace::value`].
+    #[must_use]
+    pub fn keep(mut self, site: Site) -> Self {
+        self.kept.insert(site, None);
+        self
+    }
+
+    /// Passes the value at `site` through `f`. Shape and type must stay, and gradients must flow
+    /// through `f`; to cut them on purpose, use [`Trace::replace`]. Several edits of a site run in
+    /// the order in which they were added.
+    #[must_use]
+    pub fn edit(
+        mut self,
+        site: Site,
+        f: impl FnMut(&Tensor) -> glossator_ops::Result<Tensor> + 'a,
+    ) -> Self {
+        self.edits.push((site, Edit::With(Box::new(f))));
+        self
+    }
+
+    /// Puts a constant in place of the value at `site`: an intervention through which no gradient
+    /// flows.
+    #[must_use]
+    pub fn replace(mut self, site: Site, value: Tensor) -> Self {
+        self.edits.push((site, Edit::Replace(value)));
+        self
+    }
+
+    /// Keeps the gradient at `site` of whatever is differentiated after the forward pass, for
+    /// [`Trace::gradient`]. With edits, it is the gradient at the edited value.
+    #[must_use]
+    pub fn gradient_at(mut self, site: Site) -> Self {
+        self.taps.insert(site, Tap::new());
+        self
+    }
+
+    /// The value that was kept at `site`.
+    ///
+    /// # Errors
+    /// If it was not asked for, or no forward pass has run.
+    pub fn value(&self, site: Site) -> Result<&Tensor> {
+        self.kept.get(&site).and_then(Option::as_ref).ok_or(Error::NotTraced { site })
+    }
+
+    /// The gradient at `site`.
+    ///
+    /// # Errors
+    /// If it was not asked for, or no backward pass has reached it.
+    pub fn gradient(&self, site: Site) -> Result<Tensor> {
+        let tap = self.taps.get(&site).ok_or(Error::NotTraced { site })?;
+        tap.gradient().ok_or_else(|| {
+            glossator_ops::Error::MissingGradient { of: site.to_string() }.into()
+        })
+    }
+
+    /// Checks that the model has every site that is asked for. Models call this first.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSite`] with the first one that the model lacks.
+    pub fn check(&self, info: &ModelInfo) -> Result<()> {
+        let asked = self.edits.iter().map(|(site, _)| site);
+        for &site in asked.chain(self.taps.keys()).chain(self.kept.keys()) {
+            if !site.exists_in(info.layers) {
+                return Err(Error::NoSuchSite { site, layers: info.layers });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything is asked for at a site that fits. Models use it to choose between a fused
+    /// operation and its visible steps.
+    pub fn wants(&self, fits: impl Fn(Site) -> bool) -> bool {
+        let asked = self.edits.iter().map(|(site, _)| site);
+        asked.chain(self.taps.keys()).chain(self.kept.keys()).any(|&site| fits(site))
+    }
+
+    /// The value that goes on from `site`. Models call this at each of their sites.
+    ///
+    /// # Errors
+    /// If an edit fails, changes the shape or type, or loses the gradient.
+    pub fn at(&mut self, site: Site, mut x: Tensor) -> Result<Tensor> {
+        for (_, edit) in self.edits.iter_mut().filter(|(at, _)| *at == site) {
+            let edited = match edit {
+                Edit::With(f) => f(&x)?,
+                Edit::Replace(value) => value.clone(),
+            };
+            if edited.dims() != x.dims() || edited.dtype() != x.dtype() {
+                return Err(Error::EditShape {
+                    site,
+                    expected: format!("{:?} {:?}", x.dims(), x.dtype()),
+                    got: format!("{:?} {:?}", edited.dims(), edited.dtype()),
+                });
+            }
+            if matches!(edit, Edit::With(_)) && x.track_op() && !edited.track_op() {
+                return Err(Error::EditLosesGradient { site });
+            }
+            x = edited;
+        }
+        if let Some(tap) = self.taps.get(&site) {
+            x = tap.watch(&x)?;
+        }
+        if let Some(slot) = self.kept.get_mut(&site) {
+            *slot = Some(x.clone());
+        }
+        Ok(x)
+    }
+}
+
+impl std::fmt::Debug for Trace<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trace")
+            .field("edits", &self.edits.iter().map(|(site, _)| site).collect::<Vec<_>>())
+            .field("gradients", &self.taps.keys().collect::<Vec<_>>())
+            .field("kept", &self.kept.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glossator_ops::{Device, Var};
+
+    #[test]
+    fn site_names_round_trip() {
+        for site in Site::all(3) {
+            assert_eq!(site.to_string().parse::<Site>().unwrap(), site);
+        }
+        for wrong in ["", "layers", "layers.x.mlp", "layers.1.nose", "layers.-1.mlp"] {
+            assert!(wrong.parse::<Site>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_edit_that_loses_the_gradient_is_an_error() {
+        let x = Var::new(&[1.0, 2.0], &Device::Cpu).unwrap();
+        let mut trace = Trace::new().edit(Site::Logits, |x| Ok(x.detach()));
+        let error = trace.at(Site::Logits, x.as_tensor().clone()).unwrap_err();
+        assert!(matches!(error, Error::EditLosesGradient { site: Site::Logits }));
+        let mut trace = Trace::new().edit(Site::Logits, |x| Ok(x.narrow(0, 0, 1)?));
+        let error = trace.at(Site::Logits, x.as_tensor().clone()).unwrap_err();
+        assert!(matches!(error, Error::EditShape { .. }));
+    }
+
+    #[test]
+    fn edits_run_in_order_and_what_was_not_asked_for_is_an_error() {
+        let x = Tensor::new(&[1.0, 2.0], &Device::Cpu).unwrap();
+        let mut trace = Trace::new()
+            .edit(Site::Logits, |x| Ok((x + 1.0)?))
+            .edit(Site::Logits, |x| Ok((x * 10.0)?))
+            .keep(Site::Logits);
+        trace.at(Site::Logits, x).unwrap();
+        let kept = trace.value(Site::Logits).unwrap().to_vec1::<f64>().unwrap();
+        assert_eq!(kept, [20.0, 30.0]);
+        assert!(matches!(trace.value(Site::Mlp(0)), Err(Error::NotTraced { .. })));
+        assert!(trace.gradient(Site::Logits).is_err());
+    }
+}

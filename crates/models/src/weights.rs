@@ -1,0 +1,152 @@
+//! From the tensors of a checkpoint to the weights of a model.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use glossator_ops::{DType, Device, Linear, LayerNorm, Tensor, Var, Weight};
+
+use crate::checkpoint::{Checkpoint, RawTensor, RawType};
+use crate::error::{Error, Result};
+use crate::registry::{LoadOptions, Parameters};
+
+/// A checkpoint seen through a model's expectations: names, shapes, element type.
+pub struct Weights<'a> {
+    checkpoint: &'a Checkpoint,
+    options: LoadOptions,
+    /// Tried before each name: checkpoints saved from a bare encoder lack the prefix.
+    prefix: &'static str,
+    trained: RefCell<Vec<(String, Var)>>,
+    parameters: Cell<u64>,
+}
+
+/// The elements of a mapped file as a weight's memory.
+struct MappedF32(RawTensor);
+
+impl AsRef<[f32]> for MappedF32 {
+    fn as_ref(&self) -> &[f32] {
+        // Checked when this was made; alignment and type of a tensor do not change.
+        self.0.as_f32_slice().unwrap_or(&[])
+    }
+}
+
+impl<'a> Weights<'a> {
+    /// The weights of `checkpoint`, whose encoder tensors may begin with `prefix`.
+    #[must_use]
+    pub fn new(checkpoint: &'a Checkpoint, options: LoadOptions, prefix: &'static str) -> Self {
+        let trained = RefCell::new(Vec::new());
+        Self { checkpoint, options, prefix, trained, parameters: Cell::new(0) }
+    }
+
+    /// The name under which the checkpoint holds a tensor: as it is, without the prefix, or in the
+    /// spelling that TensorFlow's conversions left (`gamma`, `beta` for a norm's weight and bias).
+    fn resolve(&self, name: &str) -> String {
+        let bare = name.strip_prefix(self.prefix).unwrap_or(name);
+        for candidate in [name, bare] {
+            if self.checkpoint.contains(candidate) {
+                return candidate.to_owned();
+            }
+            for (new, old) in [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")] {
+                if let Some(stem) = candidate.strip_suffix(new) {
+                    let old = format!("{stem}{old}");
+                    if self.checkpoint.contains(&old) {
+                        return old;
+                    }
+                }
+            }
+        }
+        name.to_owned()
+    }
+
+    /// Whether the checkpoint has a tensor.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.checkpoint.contains(&self.resolve(name))
+    }
+
+    /// A tensor's shape, if the checkpoint has it.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.checkpoint.describe(&self.resolve(name)).map(|(shape, _)| shape.to_vec())
+    }
+
+    /// A tensor of the shape that the model needs.
+    ///
+    /// # Errors
+    /// If it is missing, has another shape, or does not hold floating-point numbers.
+    pub fn get(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+        let raw = self.checkpoint.get(&self.resolve(name))?;
+        if raw.shape != shape {
+            let (expected, got) = (shape.to_vec(), raw.shape.clone());
+            return Err(Error::TensorShape { tensor: raw.name, expected, got });
+        }
+        self.parameters.set(self.parameters.get() + raw.len() as u64);
+        if self.options.parameters == Parameters::Trained {
+            let var = Var::from_tensor(&self.tensor(&raw)?)?;
+            let weight = Weight::from_tensor(var.as_tensor().clone());
+            self.trained.borrow_mut().push((name.to_owned(), var));
+            return Ok(weight);
+        }
+        if !self.options.device.is_cpu() {
+            return Ok(Weight::from_tensor(self.tensor(&raw)?));
+        }
+        Ok(match self.options.dtype {
+            DType::F64 => Weight::from_f64(Arc::new(raw.to_f64_vec()?), shape)?,
+            // As stored, if the file lets us: nothing is copied.
+            _ if raw.dtype == RawType::F32 && raw.as_f32_slice().is_some() => {
+                Weight::from_f32(Arc::new(MappedF32(raw)), shape)?
+            }
+            _ => Weight::from_f32(Arc::new(raw.to_f32_vec()?), shape)?,
+        })
+    }
+
+    fn tensor(&self, raw: &RawTensor) -> Result<Tensor> {
+        let device: &Device = &self.options.device;
+        Ok(match self.options.dtype {
+            DType::F64 => Tensor::from_vec(raw.to_f64_vec()?, raw.shape.as_slice(), device)?,
+            _ => Tensor::from_vec(raw.to_f32_vec()?, raw.shape.as_slice(), device)?,
+        })
+    }
+
+    /// A linear map with the tensors `{name}.weight: [out, in]` and `{name}.bias: [out]`.
+    ///
+    /// # Errors
+    /// As for [`Weights::get`].
+    pub fn linear(&self, name: &str, n_in: usize, n_out: usize) -> Result<Linear> {
+        let weight = self.get(&format!("{name}.weight"), &[n_out, n_in])?;
+        let bias = self.get(&format!("{name}.bias"), &[n_out])?;
+        Ok(Linear::new(weight, Some(bias))?)
+    }
+
+    /// A layer norm with the tensors `{name}.weight` and `{name}.bias`, each `[width]`.
+    ///
+    /// # Errors
+    /// As for [`Weights::get`].
+    pub fn layer_norm(&self, name: &str, width: usize, eps: f64) -> Result<LayerNorm> {
+        let weight = self.get(&format!("{name}.weight"), &[width])?;
+        let bias = self.get(&format!("{name}.bias"), &[width])?;
+        Ok(LayerNorm::new(weight, Some(bias), eps)?)
+    }
+
+    /// The number of parameters read so far.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        self.parameters.get()
+    }
+
+    /// The variables made so far, in the order in which they were read.
+    #[must_use]
+    pub fn into_trained(self) -> Vec<(String, Var)> {
+        self.trained.into_inner()
+    }
+}
+
+/// The first floating-point tensor of a checkpoint that holds a NaN or an infinity.
+pub(crate) fn first_bad_weight(checkpoint: &Checkpoint) -> Result<Option<String>> {
+    for name in checkpoint.names() {
+        let raw = checkpoint.get(name)?;
+        if raw.dtype.is_float() && raw.to_f32_vec()?.iter().any(|x| !x.is_finite()) {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
+}

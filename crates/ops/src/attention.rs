@@ -1,0 +1,705 @@
+//! Scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762, equation 1) over heads,
+//! with padding and causal masks and grouped key-value heads.
+//!
+//! [`attention`] and its packed forms are the fast path. [`attention_observed`] is the composed
+//! form; it shows scores, probabilities and values to a hook, which may replace them.
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType,
+};
+
+use crate::error::shape_error;
+use crate::linear::storage_dtype;
+use crate::matmul::{View, product, product_nt};
+use crate::real::Real;
+use crate::softmax::{softmax, softmax_backward_row, softmax_row};
+use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::threads;
+
+/// Number and width of the heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub queries: usize,
+    /// Key and value heads; a divisor of `queries`. Fewer than `queries` is grouped-query
+    /// attention (Ainslie et al. 2023, arXiv 2305.13245).
+    pub keys: usize,
+    /// Elements of one head.
+    pub width: usize,
+}
+
+impl Heads {
+    /// As many key-value heads as query heads.
+    pub fn equal(heads: usize, width: usize) -> Self {
+        Self { queries: heads, keys: heads, width }
+    }
+}
+
+/// Which keys each query may see.
+#[derive(Debug, Clone, Default)]
+pub struct AttentionMask {
+    /// Number of real keys of each sequence; the rest is padding. `None`: no padding.
+    pub key_lengths: Option<Arc<[usize]>>,
+    /// Query `i` of the last `Tq` positions sees keys up to its own position.
+    pub causal: bool,
+}
+
+impl AttentionMask {
+    /// The number of leading keys that query `query` of sequence `batch` sees.
+    fn visible(&self, batch: usize, query: usize, n_queries: usize, n_keys: usize) -> usize {
+        let length = match &self.key_lengths {
+            Some(lengths) => lengths.get(batch).copied().unwrap_or(n_keys).min(n_keys),
+            None => n_keys,
+        };
+        if self.causal {
+            length.min((n_keys + query + 1).saturating_sub(n_queries))
+        } else {
+            length
+        }
+    }
+
+    /// `0` where a query sees a key, `-∞` where not: `[batch, 1, queries, keys]`.
+    fn additive(&self, batch: usize, n_queries: usize, n_keys: usize) -> Vec<f64> {
+        let mut mask = vec![f64::NEG_INFINITY; batch * n_queries * n_keys];
+        for (row, values) in mask.chunks_mut(n_keys.max(1)).enumerate() {
+            let (b, query) = (row / n_queries.max(1), row % n_queries.max(1));
+            values[..self.visible(b, query, n_queries, n_keys)].fill(0.0);
+        }
+        mask
+    }
+}
+
+/// Everything about one attention call except its tensors.
+#[derive(Debug, Clone)]
+pub struct AttentionSettings {
+    /// Number and width of the heads.
+    pub heads: Heads,
+    /// Factor of the scores, usually `1 / sqrt(width)`.
+    pub scale: f64,
+    /// Which keys each query may see.
+    pub mask: AttentionMask,
+}
+
+/// Attention from separate queries, keys and values.
+///
+/// # Shapes
+/// - `q`: `[batch, queries, heads.queries * heads.width]`
+/// - `k`, `v`: `[batch, keys, heads.keys * heads.width]`
+/// - result: as `q`
+///
+/// # Errors
+/// If the shapes do not fit together.
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    settings: &AttentionSettings,
+) -> Result<Tensor> {
+    check(q, k, v, settings.heads)?;
+    if !q.device().is_cpu() {
+        return attention_observed(q, k, v, settings, &mut |_, x| Ok(x));
+    }
+    let operation = Attention::new(settings, Packing::Separate);
+    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, operation)
+}
+
+/// Self-attention from queries, keys and values side by side, as one linear operation makes them.
+///
+/// # Shapes
+/// - `qkv`: `[batch, tokens, (heads.queries + 2 heads.keys) * heads.width]`
+/// - result: `[batch, tokens, heads.queries * heads.width]`
+///
+/// # Errors
+/// If the shape does not fit the heads.
+pub fn attention_packed(qkv: &Tensor, settings: &AttentionSettings) -> Result<Tensor> {
+    let Heads { queries, keys, width } = settings.heads;
+    let (_, _, last) = qkv.dims3()?;
+    if last != (queries + 2 * keys) * width {
+        let expected = (queries + 2 * keys) * width;
+        return Err(shape_error("attention", "width of q, k, v side by side", expected, last));
+    }
+    if !qkv.device().is_cpu() {
+        let part =
+            |start: usize, heads: usize| qkv.narrow(2, start * width, heads * width)?.contiguous();
+        let (q, k, v) = (part(0, queries)?, part(queries, keys)?, part(queries + keys, keys)?);
+        return attention(&q, &k, &v, settings);
+    }
+    qkv.contiguous()?.apply_op1(Attention::new(settings, Packing::All))
+}
+
+/// Attention from queries, and keys and values side by side.
+///
+/// # Shapes
+/// - `q`: `[batch, queries, heads.queries * heads.width]`
+/// - `kv`: `[batch, keys, 2 * heads.keys * heads.width]`
+/// - result: as `q`
+///
+/// # Errors
+/// If the shapes do not fit together.
+pub fn attention_packed_kv(
+    q: &Tensor,
+    kv: &Tensor,
+    settings: &AttentionSettings,
+) -> Result<Tensor> {
+    let kv_width = settings.heads.keys * settings.heads.width;
+    let (_, _, last) = kv.dims3()?;
+    if last != 2 * kv_width {
+        return Err(shape_error("attention", "width of k, v side by side", 2 * kv_width, last));
+    }
+    if !q.device().is_cpu() {
+        let k = kv.narrow(2, 0, kv_width)?.contiguous()?;
+        let v = kv.narrow(2, kv_width, kv_width)?.contiguous()?;
+        return attention(q, &k, &v, settings);
+    }
+    q.contiguous()?.apply_op2(&kv.contiguous()?, Attention::new(settings, Packing::KeyValue))
+}
+
+/// What [`attention_observed`] shows to its hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttentionStage {
+    /// `[batch, key heads, keys, width]`
+    Values,
+    /// Scaled and masked (`-∞`): `[batch, heads, queries, keys]`.
+    Scores,
+    /// Rows sum to 1: `[batch, heads, queries, keys]`.
+    Probabilities,
+}
+
+/// [`attention`] in separate steps, each shown to `hook`, which returns it or a replacement.
+///
+/// # Errors
+/// If the shapes do not fit together, or the hook fails.
+pub fn attention_observed(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    settings: &AttentionSettings,
+    hook: &mut dyn FnMut(AttentionStage, Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    check(q, k, v, settings.heads)?;
+    let Heads { queries, keys, width } = settings.heads;
+    let (batch, n_queries, _) = q.dims3()?;
+    let n_keys = k.dim(1)?;
+    let split = |x: &Tensor, n: usize, heads: usize| {
+        x.reshape((batch, n, heads, width))?.transpose(1, 2)?.contiguous()
+    };
+    let q = split(q, n_queries, queries)?;
+    let k = repeat_heads(&split(k, n_keys, keys)?, queries / keys)?;
+    let v = hook(AttentionStage::Values, split(v, n_keys, keys)?)?;
+    let v = repeat_heads(&v, queries / keys)?;
+    let mask = settings.mask.additive(batch, n_queries, n_keys);
+    let mask = Tensor::from_vec(mask, (batch, 1, n_queries, n_keys), q.device())?;
+    let scores = (q.matmul(&k.t()?)? * settings.scale)?;
+    let scores = scores.broadcast_add(&mask.to_dtype(q.dtype())?)?;
+    let scores = hook(AttentionStage::Scores, scores)?;
+    let probabilities = hook(AttentionStage::Probabilities, softmax(&scores)?)?;
+    let context = probabilities.contiguous()?.matmul(&v.contiguous()?)?;
+    context.transpose(1, 2)?.reshape((batch, n_queries, queries * width))
+}
+
+/// Repeats each key-value head for the query heads of its group.
+fn repeat_heads(x: &Tensor, times: usize) -> Result<Tensor> {
+    if times == 1 {
+        return Ok(x.clone());
+    }
+    let (batch, heads, n, width) = x.dims4()?;
+    x.unsqueeze(2)?.expand((batch, heads, times, n, width))?.reshape((
+        batch,
+        heads * times,
+        n,
+        width,
+    ))
+}
+
+fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads) -> Result<()> {
+    let (batch, _, q_width) = q.dims3()?;
+    let (k_batch, n_keys, k_width) = k.dims3()?;
+    if heads.keys == 0 || heads.queries % heads.keys != 0 {
+        let expected = "a divisor of the query heads";
+        return Err(shape_error("attention", "key heads", expected, heads));
+    }
+    if q_width != heads.queries * heads.width {
+        let expected = heads.queries * heads.width;
+        return Err(shape_error("attention", "width of the queries", expected, q_width));
+    }
+    if k_width != heads.keys * heads.width || k_batch != batch {
+        let expected = (batch, n_keys, heads.keys * heads.width);
+        return Err(shape_error("attention", "keys", expected, k.dims()));
+    }
+    if v.dims() != k.dims() {
+        return Err(shape_error("attention", "values", k.dims(), v.dims()));
+    }
+    Ok(())
+}
+
+/// How queries, keys and values arrive.
+#[derive(Debug, Clone, Copy)]
+enum Packing {
+    Separate,
+    KeyValue,
+    All,
+}
+
+/// One call of the fast path.
+struct Attention {
+    settings: AttentionSettings,
+    packing: Packing,
+    /// Probabilities `[batch, heads, queries, keys]` of the forward pass.
+    probabilities: OnceLock<CpuStorage>,
+}
+
+/// A `[batch, n, width]` operand inside a wider row.
+#[derive(Clone, Copy)]
+struct Operand<'a, T> {
+    data: &'a [T],
+    row: usize,
+    n: usize,
+}
+
+impl<'a, T> Operand<'a, T> {
+    /// The rows of one head of one sequence.
+    fn head(&self, batch: usize, head: usize, width: usize) -> View<'a, T> {
+        View::rows(&self.data[batch * self.n * self.row + head * width..], self.row)
+    }
+}
+
+impl Attention {
+    fn new(settings: &AttentionSettings, packing: Packing) -> Self {
+        Self { settings: settings.clone(), packing, probabilities: OnceLock::new() }
+    }
+
+    fn forward<T: Real>(
+        &self,
+        batch: usize,
+        q: Operand<'_, T>,
+        k: Operand<'_, T>,
+        v: Operand<'_, T>,
+    ) -> Vec<T> {
+        let Heads { queries: heads, keys, width } = self.settings.heads;
+        let (mask, group) = (&self.settings.mask, heads / keys);
+        let (nq, nk) = (q.n, k.n);
+        let scale = T::of(self.settings.scale);
+        let parts = threads::parts_for(2 * batch * heads * nq * nk * width);
+        let mut probabilities = vec![T::ZERO; batch * heads * nq * nk];
+        threads::split_rows(&mut probabilities, nq * nk, parts, |first, chunk| {
+            for (i, p) in chunk.chunks_mut((nq * nk).max(1)).enumerate() {
+                let (b, h) = ((first + i) / heads, (first + i) % heads);
+                let seen = mask.visible(b, nq.saturating_sub(1), nq, nk);
+                let (qh, kh) = (q.head(b, h, width), k.head(b, h / group, width));
+                product_nt((nq, width, seen), qh, kh, p, nk);
+                simd(|| {
+                    for (query, row) in p.chunks_mut(nk).enumerate() {
+                        let row = &mut row[..mask.visible(b, query, nq, nk)];
+                        for value in row.iter_mut() {
+                            *value = *value * scale;
+                        }
+                        softmax_row(row);
+                    }
+                });
+                // Keys that a causal mask hides from earlier queries were written by the product.
+                if mask.causal {
+                    for (query, row) in p.chunks_mut(nk).enumerate() {
+                        row[mask.visible(b, query, nq, nk)..].fill(T::ZERO);
+                    }
+                }
+            }
+        });
+        let mut context = vec![T::ZERO; batch * heads * nq * width];
+        threads::split_rows(&mut context, nq * width, parts, |first, chunk| {
+            for (i, out) in chunk.chunks_mut((nq * width).max(1)).enumerate() {
+                let (b, h) = ((first + i) / heads, (first + i) % heads);
+                let p = View::rows(&probabilities[(first + i) * nq * nk..], nk);
+                let seen = mask.visible(b, nq.saturating_sub(1), nq, nk);
+                let vh = v.head(b, h / group, width);
+                product((nq, seen, width), T::ONE, p, vh, false, out, width);
+            }
+        });
+        let mut out = vec![T::ZERO; batch * nq * heads * width];
+        scatter_heads(&context, (batch, heads, nq, width), &mut out, heads * width, 1);
+        let _ = self.probabilities.set(T::to_cpu_storage_owned(probabilities));
+        out
+    }
+
+    /// Gradients of queries, keys and values, each written into its place in the operand's rows.
+    fn backward<T: Real>(
+        &self,
+        batch: usize,
+        operands: [Operand<'_, T>; 3],
+        dout: &[T],
+        [dq_out, dk_out, dv_out]: [(&mut [T], usize); 3],
+    ) -> Result<()> {
+        let Heads { queries: heads, keys, width } = self.settings.heads;
+        let group = heads / keys;
+        let [q, k, v] = operands;
+        let (nq, nk) = (q.n, k.n);
+        let Some(probabilities) = self.probabilities.get() else {
+            candle_core::bail!("attention: backward before forward");
+        };
+        let probabilities = T::cpu_storage_as_slice(probabilities)?;
+        let scale = T::of(self.settings.scale);
+        let dout = Operand { data: dout, row: heads * width, n: nq };
+        // Per head: [dQ (nq x width) | dK (nk x width) | dV (nk x width)].
+        let per_head = (nq + 2 * nk) * width;
+        let mut grads = vec![T::ZERO; batch * heads * per_head];
+        let parts = threads::parts_for(5 * batch * heads * nq * nk * width);
+        threads::split_rows(&mut grads, per_head, parts, |first, chunk| {
+            let mut ds = vec![T::ZERO; nq * nk];
+            for (i, grads) in chunk.chunks_mut(per_head.max(1)).enumerate() {
+                let (b, h) = ((first + i) / heads, (first + i) % heads);
+                let seen = self.settings.mask.visible(b, nq.saturating_sub(1), nq, nk);
+                let p = &probabilities[(first + i) * nq * nk..][..nq * nk];
+                let (dq, rest) = grads.split_at_mut(nq * width);
+                let (dk, dv) = rest.split_at_mut(nk * width);
+                let dout = dout.head(b, h, width);
+                let (qh, kh) = (q.head(b, h, width), k.head(b, h / group, width));
+                let vh = v.head(b, h / group, width);
+                // dV = Pᵀ dO, dP = dO Vᵀ
+                let p_view = View::rows(p, nk);
+                product((seen, nq, width), T::ONE, p_view.transposed(), dout, false, dv, width);
+                product_nt((nq, width, seen), dout, vh, &mut ds, nk);
+                // dS = P (dP - Σ P dP)
+                simd(|| {
+                    for (p, ds) in p.chunks(nk).zip(ds.chunks_mut(nk)) {
+                        softmax_backward_row(&p[..seen], &mut ds[..seen]);
+                    }
+                });
+                // dQ = scale dS K, dK = scale dSᵀ Q
+                let ds_view = View::rows(&ds, nk);
+                product((nq, seen, width), scale, ds_view, kh, false, dq, width);
+                product((seen, nq, width), scale, ds_view.transposed(), qh, false, dk, width);
+            }
+        });
+        let mut part = vec![T::ZERO; batch * heads * nq.max(nk) * width];
+        for (offset, n, (out, row), group) in [
+            (0, nq, dq_out, 1),
+            (nq * width, nk, dk_out, group),
+            ((nq + nk) * width, nk, dv_out, group),
+        ] {
+            let part = &mut part[..batch * heads * n * width];
+            for (to, from) in part.chunks_mut((n * width).max(1)).zip(grads.chunks(per_head.max(1)))
+            {
+                to.copy_from_slice(&from[offset..offset + n * width]);
+            }
+            scatter_heads(part, (batch, heads, n, width), out, row, group);
+        }
+        Ok(())
+    }
+}
+
+/// Moves `[batch, heads, n, width]` into rows `[batch, n, row]`, head `h` at column
+/// `h / group * width`; the heads of a group add up.
+fn scatter_heads<T: Real>(
+    from: &[T],
+    (batch, heads, n, width): (usize, usize, usize, usize),
+    out: &mut [T],
+    row: usize,
+    group: usize,
+) {
+    for b in 0..batch {
+        for h in 0..heads {
+            for t in 0..n {
+                let source = &from[((b * heads + h) * n + t) * width..][..width];
+                let target = &mut out[(b * n + t) * row + h / group * width..][..width];
+                if group == 1 {
+                    target.copy_from_slice(source);
+                } else {
+                    for (target, &source) in target.iter_mut().zip(source) {
+                        *target += source;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl CustomOp3 for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        q_layout: &Layout,
+        k: &CpuStorage,
+        k_layout: &Layout,
+        v: &CpuStorage,
+        v_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, nq, q_row) = q_layout.shape().dims3()?;
+        let (_, nk, k_row) = k_layout.shape().dims3()?;
+        let name = CustomOp3::name(self);
+        for_real!(name, storage_dtype(q), T => {
+            let q = Operand { data: contiguous::<T>(name, q, q_layout)?, row: q_row, n: nq };
+            let k = Operand { data: contiguous::<T>(name, k, k_layout)?, row: k_row, n: nk };
+            let v = Operand { data: contiguous::<T>(name, v, v_layout)?, row: k_row, n: nk };
+            let out = self.forward(batch, q, k, v);
+            Ok((T::to_cpu_storage_owned(out), q_layout.shape().clone()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        _out: &Tensor,
+        dout: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let dout = dout.contiguous()?;
+        let (batch, nq, q_row) = q.dims3()?;
+        let (_, nk, k_row) = k.dims3()?;
+        let name = CustomOp3::name(self);
+        for_real!(name, q.dtype(), T => {
+            let mut dq = vec![T::ZERO; q.elem_count()];
+            let mut dk = vec![T::ZERO; k.elem_count()];
+            let mut dv = vec![T::ZERO; v.elem_count()];
+            with_slice::<T, _>(name, q, |qs| with_slice::<T, _>(name, k, |ks| {
+                with_slice::<T, _>(name, v, |vs| with_slice::<T, _>(name, &dout, |dout| {
+                    let operands = [
+                        Operand { data: qs, row: q_row, n: nq },
+                        Operand { data: ks, row: k_row, n: nk },
+                        Operand { data: vs, row: k_row, n: nk },
+                    ];
+                    let outs = [(&mut dq[..], q_row), (&mut dk[..], k_row), (&mut dv[..], k_row)];
+                    self.backward(batch, operands, dout, outs)
+                }))
+            }))?;
+            Ok((
+                Some(tensor(dq, q.dims())?),
+                Some(tensor(dk, k.dims())?),
+                Some(tensor(dv, v.dims())?),
+            ))
+        })
+    }
+}
+
+impl CustomOp2 for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        q_layout: &Layout,
+        kv: &CpuStorage,
+        kv_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, nq, q_row) = q_layout.shape().dims3()?;
+        let (_, nk, row) = kv_layout.shape().dims3()?;
+        let name = CustomOp2::name(self);
+        for_real!(name, storage_dtype(q), T => {
+            let q = Operand { data: contiguous::<T>(name, q, q_layout)?, row: q_row, n: nq };
+            let kv = contiguous::<T>(name, kv, kv_layout)?;
+            let k = Operand { data: kv, row, n: nk };
+            let v = Operand { data: kv.get(row / 2..).unwrap_or(&[]), row, n: nk };
+            let out = self.forward(batch, q, k, v);
+            Ok((T::to_cpu_storage_owned(out), q_layout.shape().clone()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        q: &Tensor,
+        kv: &Tensor,
+        _out: &Tensor,
+        dout: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dout = dout.contiguous()?;
+        let (batch, nq, q_row) = q.dims3()?;
+        let (_, nk, row) = kv.dims3()?;
+        let name = CustomOp2::name(self);
+        for_real!(name, q.dtype(), T => {
+            let mut dq = vec![T::ZERO; q.elem_count()];
+            let (mut dk, mut dv) = (vec![T::ZERO; kv.elem_count() / 2], vec![T::ZERO; kv.elem_count() / 2]);
+            with_slice::<T, _>(name, q, |qs| with_slice::<T, _>(name, kv, |kvs| {
+                with_slice::<T, _>(name, &dout, |dout| {
+                    let operands = [
+                        Operand { data: qs, row: q_row, n: nq },
+                        Operand { data: kvs, row, n: nk },
+                        Operand { data: kvs.get(row / 2..).unwrap_or(&[]), row, n: nk },
+                    ];
+                    let half = row / 2;
+                    let outs = [(&mut dq[..], q_row), (&mut dk[..], half), (&mut dv[..], half)];
+                    self.backward(batch, operands, dout, outs)
+                })
+            }))?;
+            let dkv = side_by_side(&[(&dk, row / 2), (&dv, row / 2)]);
+            Ok((Some(tensor(dq, q.dims())?), Some(tensor(dkv, kv.dims())?)))
+        })
+    }
+}
+
+impl CustomOp1 for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, n, row) = layout.shape().dims3()?;
+        let name = CustomOp1::name(self);
+        for_real!(name, storage_dtype(qkv), T => {
+            let [q, k, v] = self.unpack(contiguous::<T>(name, qkv, layout)?, row, n);
+            let out = self.forward(batch, q, k, v);
+            let width = self.settings.heads.queries * self.settings.heads.width;
+            Ok((T::to_cpu_storage_owned(out), Shape::from((batch, n, width))))
+        })
+    }
+
+    fn bwd(&self, qkv: &Tensor, _out: &Tensor, dout: &Tensor) -> Result<Option<Tensor>> {
+        let dout = dout.contiguous()?;
+        let (batch, n, row) = qkv.dims3()?;
+        let name = CustomOp1::name(self);
+        let Heads { queries, keys, width } = self.settings.heads;
+        for_real!(name, qkv.dtype(), T => {
+            let (q_row, k_row) = (queries * width, keys * width);
+            let mut dq = vec![T::ZERO; batch * n * q_row];
+            let (mut dk, mut dv) = (vec![T::ZERO; batch * n * k_row], vec![T::ZERO; batch * n * k_row]);
+            with_slice::<T, _>(name, qkv, |qkv| with_slice::<T, _>(name, &dout, |dout| {
+                let outs = [(&mut dq[..], q_row), (&mut dk[..], k_row), (&mut dv[..], k_row)];
+                self.backward(batch, self.unpack(qkv, row, n), dout, outs)
+            }))?;
+            let packed = side_by_side(&[(&dq, q_row), (&dk, k_row), (&dv, k_row)]);
+            tensor(packed, qkv.dims()).map(Some)
+        })
+    }
+}
+
+impl Attention {
+    /// Queries, keys and values that lie side by side in rows.
+    fn unpack<'a, T>(&self, qkv: &'a [T], row: usize, n: usize) -> [Operand<'a, T>; 3] {
+        debug_assert!(matches!(self.packing, Packing::All));
+        let Heads { queries, keys, width } = self.settings.heads;
+        [0, queries * width, (queries + keys) * width].map(|start| Operand {
+            data: qkv.get(start..).unwrap_or(&[]),
+            row,
+            n,
+        })
+    }
+}
+
+/// Interleaves the rows of several matrices.
+fn side_by_side<T: Real>(parts: &[(&[T], usize)]) -> Vec<T> {
+    let total: usize = parts.iter().map(|(data, _)| data.len()).sum();
+    let row: usize = parts.iter().map(|(_, width)| width).sum();
+    let mut out = vec![T::ZERO; total];
+    let mut column = 0;
+    for (data, width) in parts {
+        if *width > 0 {
+            for (to, from) in out.chunks_mut(row).zip(data.chunks(*width)) {
+                to[column..column + width].copy_from_slice(from);
+            }
+        }
+        column += width;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_f32, assert_gradient, assert_same, max_abs, random};
+    use proptest::prelude::*;
+
+    fn settings(heads: Heads, lengths: Option<Vec<usize>>, causal: bool) -> AttentionSettings {
+        let mask = AttentionMask { key_lengths: lengths.map(Into::into), causal };
+        AttentionSettings { heads, scale: 1.0 / (heads.width as f64).sqrt(), mask }
+    }
+
+    fn observed(x: &[Tensor], settings: &AttentionSettings) -> Result<Tensor> {
+        attention_observed(&x[0], &x[1], &x[2], settings, &mut |_, x| Ok(x))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn gradients_over_random_shapes(
+            batch in 1usize..3, nq in 1usize..5, extra in 0usize..3, groups in 1usize..3,
+            kv_heads in 1usize..3, width in 1usize..5, seed in 0u64..1000,
+            padded in any::<bool>(), causal in any::<bool>(),
+        ) {
+            let heads = Heads { queries: kv_heads * groups, keys: kv_heads, width };
+            let nk = nq + extra;
+            // Each query of a causal call sees at least one key when no key is padding.
+            let lengths = padded.then(|| (0..batch).map(|b| 1 + (seed as usize + b) % nk).collect());
+            let settings = settings(heads, lengths, causal);
+            let inputs = [
+                random(seed, &[batch, nq, heads.queries * width]),
+                random(seed + 1, &[batch, nk, heads.keys * width]),
+                random(seed + 2, &[batch, nk, heads.keys * width]),
+            ];
+            let fast = |x: &[Tensor]| attention(&x[0], &x[1], &x[2], &settings);
+            assert_gradient(&inputs, fast);
+            assert_same(&inputs, fast, |x| observed(x, &settings));
+            assert_f32(&inputs, fast, 1e-5);
+            assert_same(&inputs, |x| {
+                attention_packed_kv(&x[0], &Tensor::cat(&x[1..], 2)?, &settings)
+            }, |x| observed(x, &settings));
+            if extra == 0 {
+                assert_same(&inputs, |x| attention_packed(&Tensor::cat(x, 2)?, &settings),
+                    |x| observed(x, &settings));
+            }
+        }
+    }
+
+    /// Rows sum to one, hidden keys get exactly zero, and neither hidden keys nor their values
+    /// change anything or receive any gradient.
+    #[test]
+    fn hidden_keys_do_not_exist() {
+        let heads = Heads::equal(2, 3);
+        let settings = settings(heads, Some(vec![2, 4]), false);
+        let inputs: Vec<Tensor> = (0..3).map(|i| random(i, &[2, 4, 6])).collect();
+        let out = attention(&inputs[0], &inputs[1], &inputs[2], &settings).unwrap();
+        let mut probabilities = None;
+        let hook = &mut |stage, x: Tensor| {
+            if stage == AttentionStage::Probabilities {
+                probabilities = Some(x.clone());
+            }
+            Ok(x)
+        };
+        attention_observed(&inputs[0], &inputs[1], &inputs[2], &settings, hook).unwrap();
+        let p = probabilities.unwrap();
+        assert!(max_abs(&(p.sum(3).unwrap() - 1.0).unwrap()) < 1e-12);
+        assert_eq!(max_abs(&p.narrow(0, 0, 1).unwrap().narrow(3, 2, 2).unwrap()), 0.0);
+
+        let loud =
+            Tensor::cat(&[random(9, &[1, 2, 6]), (random(10, &[1, 2, 6]) * 1e6).unwrap()], 1)
+                .unwrap();
+        let k = Tensor::cat(&[loud, inputs[1].narrow(0, 1, 1).unwrap()], 0).unwrap();
+        let first = inputs[1].narrow(0, 0, 1).unwrap().narrow(1, 0, 2).unwrap();
+        let k = k.slice_assign(&[0..1, 0..2, 0..6], &first).unwrap();
+        let other = attention(&inputs[0], &k, &inputs[2], &settings).unwrap();
+        assert_eq!(max_abs(&(out - other).unwrap()), 0.0);
+
+        let vars: Vec<_> =
+            inputs.iter().map(|x| candle_core::Var::from_tensor(x).unwrap()).collect();
+        let out = attention(&vars[0], &vars[1], &vars[2], &settings).unwrap();
+        let grads = out.sqr().unwrap().backward().unwrap();
+        for var in &vars[1..] {
+            let hidden = grads.get(var).unwrap().narrow(0, 0, 1).unwrap().narrow(1, 2, 2).unwrap();
+            assert_eq!(max_abs(&hidden), 0.0);
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let settings = settings(Heads::equal(8, 32), None, false);
+        let qkv = random(1, &[1, 96, 3 * 256]);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| attention_packed(&qkv, &settings).unwrap())
+        };
+        assert_eq!(max_abs(&(run(1) - run(3)).unwrap()), 0.0);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_errors() {
+        let settings = settings(Heads { queries: 3, keys: 2, width: 2 }, None, false);
+        let x = random(1, &[1, 2, 6]);
+        assert!(attention(&x, &x, &x, &settings).is_err());
+        assert!(attention_packed(&x, &settings).is_err());
+    }
+}

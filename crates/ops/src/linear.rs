@@ -1,0 +1,382 @@
+//! The linear map `y = x Wᵀ + b`.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+
+use crate::error::shape_error;
+use crate::matmul::{View, product_nt_parallel, product_parallel};
+use crate::real::Real;
+use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::weight::Weight;
+
+/// A linear map with an optional bias.
+///
+/// With constant weights an explanation pays for the input's gradient only. With weights that are
+/// tracked tensors ([`Weight::from_tensor`]) their gradients are computed too.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    weight: Weight,
+    bias: Option<Weight>,
+}
+
+impl Linear {
+    /// A map with `weight: [out, in]` and `bias: [out]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit together.
+    pub fn new(weight: Weight, bias: Option<Weight>) -> Result<Self> {
+        let &[out, _] = weight.shape() else {
+            return Err(shape_error("linear", "weight", "[out, in]", weight.shape()));
+        };
+        if let Some(bias) = &bias
+            && bias.shape() != [out]
+        {
+            return Err(shape_error("linear", "bias", [out], bias.shape()));
+        }
+        Ok(Self { weight, bias })
+    }
+
+    /// The number of inputs.
+    pub fn in_features(&self) -> usize {
+        self.weight.shape()[1]
+    }
+
+    /// The number of outputs.
+    pub fn out_features(&self) -> usize {
+        self.weight.shape()[0]
+    }
+
+    /// Applies the map.
+    ///
+    /// # Shapes
+    /// - `x`: `[.., in]`
+    /// - result: `[.., out]`
+    ///
+    /// # Errors
+    /// If the last dimension is not `in`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        linear_concat(x, &[self])
+    }
+
+    /// Both weights are constants in host memory.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.weight.is_constant() && self.bias.as_ref().is_none_or(Weight::is_constant)
+    }
+
+    /// The map written with candle's own operations, for other devices and as a reference.
+    pub(crate) fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let weight = self.weight.to_tensor(x.device())?;
+        let dims = x.dims();
+        let rows: usize = dims[..dims.len() - 1].iter().product();
+        let flat = x.reshape((rows, self.in_features()))?;
+        let mut y = flat.matmul(&weight.t()?)?;
+        if let Some(bias) = &self.bias {
+            y = y.broadcast_add(&bias.to_tensor(x.device())?)?;
+        }
+        let mut out_dims = dims.to_vec();
+        if let Some(last) = out_dims.last_mut() {
+            *last = self.out_features();
+        }
+        y.reshape(out_dims)
+    }
+
+    /// `out[rows, out_features] = x Wᵀ + b` on slices, `out` in rows of `out_stride`.
+    pub(crate) fn forward_slice<T: Real>(
+        &self,
+        x: &[T],
+        rows: usize,
+        out: &mut [T],
+        out_stride: usize,
+    ) -> Result<()> {
+        let (k, n) = (self.in_features(), self.out_features());
+        let weight = constant::<T>(&self.weight)?;
+        product_nt_parallel((rows, k, n), View::rows(x, k), View::rows(weight, k), out, out_stride);
+        if let Some(bias) = &self.bias {
+            let bias = constant::<T>(bias)?;
+            simd(|| {
+                for row in out.chunks_mut(out_stride).take(rows) {
+                    for (value, &bias) in row.iter_mut().zip(bias) {
+                        *value += bias;
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// `dx[rows, in] (+)= dy W` on slices, `dy` in rows of `dy_stride`.
+    pub(crate) fn backward_slice<T: Real>(
+        &self,
+        dy: &[T],
+        dy_stride: usize,
+        rows: usize,
+        accumulate: bool,
+        dx: &mut [T],
+    ) -> Result<()> {
+        let (k, n) = (self.out_features(), self.in_features());
+        let weight = constant::<T>(&self.weight)?;
+        let (dy, weight) = (View::rows(dy, dy_stride), View::rows(weight, n));
+        product_parallel((rows, k, n), dy, weight, accumulate, dx, n);
+        Ok(())
+    }
+}
+
+fn constant<T: Real>(weight: &Weight) -> Result<&[T]> {
+    T::constant(weight).ok_or_else(|| {
+        shape_error("linear", "element type of the weight", T::DTYPE, weight.dtype())
+    })
+}
+
+/// Several maps of the same input side by side: `[x W₁ᵀ + b₁, x W₂ᵀ + b₂, ..]` along the last
+/// dimension, without copying the weights together.
+///
+/// # Shapes
+/// - `x`: `[.., in]`
+/// - result: `[.., out₁ + out₂ + ..]`
+///
+/// # Errors
+/// If `x` does not fit the maps.
+pub fn linear_concat(x: &Tensor, maps: &[&Linear]) -> Result<Tensor> {
+    let last = x.dims().last().copied();
+    if maps.iter().any(|map| Some(map.in_features()) != last) {
+        let expected: Vec<_> = maps.iter().map(|map| map.in_features()).collect();
+        return Err(shape_error("linear", "last dimension of the input", expected, x.dims()));
+    }
+    if x.device().is_cpu() && maps.iter().all(|map| map.is_constant()) {
+        let maps: Vec<Linear> = maps.iter().map(|&map| map.clone()).collect();
+        return x.contiguous()?.apply_op1(FrozenLinear { maps: maps.into() });
+    }
+    let parts = maps.iter().map(|map| map.forward_tracked(x)).collect::<Result<Vec<_>>>()?;
+    match parts.as_slice() {
+        [one] => Ok(one.clone()),
+        many => Tensor::cat(many, candle_core::D::Minus1),
+    }
+}
+
+impl Linear {
+    /// The map with weights that are tensors: on the CPU with our own backward for all three.
+    fn forward_tracked(&self, x: &Tensor) -> Result<Tensor> {
+        if !x.device().is_cpu() {
+            return self.composed(x);
+        }
+        let weight = self.weight.to_tensor(x.device())?;
+        let bias = match &self.bias {
+            Some(bias) => bias.to_tensor(x.device())?,
+            None => Tensor::zeros(self.out_features(), x.dtype(), x.device())?,
+        };
+        x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, TrainedLinear)
+    }
+}
+
+/// [`linear_concat`] over constants: a unary operation of `x`.
+struct FrozenLinear {
+    maps: Arc<[Linear]>,
+}
+
+impl FrozenLinear {
+    fn out_features(&self) -> usize {
+        self.maps.iter().map(Linear::out_features).sum()
+    }
+}
+
+impl CustomOp1 for FrozenLinear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        for_real!(self.name(), storage_dtype(storage), T => {
+            let x = contiguous::<T>(self.name(), storage, layout)?;
+            let total = self.out_features();
+            let rows = x.len() / self.maps[0].in_features().max(1);
+            let mut out = vec![T::ZERO; rows * total];
+            let mut column = 0;
+            for map in self.maps.iter() {
+                if rows > 0 {
+                    map.forward_slice(x, rows, &mut out[column..], total)?;
+                }
+                column += map.out_features();
+            }
+            let mut dims = layout.dims().to_vec();
+            if let Some(last) = dims.last_mut() {
+                *last = total;
+            }
+            Ok((T::to_cpu_storage_owned(out), Shape::from(dims)))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let dy = dy.contiguous()?;
+        for_real!(self.name(), x.dtype(), T => {
+            with_slice::<T, _>(self.name(), &dy, |dy| {
+                let total = self.out_features();
+                let rows = dy.len() / total.max(1);
+                let mut dx = vec![T::ZERO; rows * self.maps[0].in_features()];
+                let mut column = 0;
+                for (i, map) in self.maps.iter().enumerate() {
+                    if rows > 0 {
+                        map.backward_slice(&dy[column..], total, rows, i > 0, &mut dx)?;
+                    }
+                    column += map.out_features();
+                }
+                tensor(dx, x.dims()).map(Some)
+            })
+        })
+    }
+}
+
+/// The linear map with all of `x`, `W`, `b` tracked: for training.
+struct TrainedLinear;
+
+impl CustomOp3 for TrainedLinear {
+    fn name(&self) -> &'static str {
+        "linear (trained)"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (n, k) = weight_layout.shape().dims2()?;
+        for_real!(self.name(), storage_dtype(x), T => {
+            let x = contiguous::<T>(self.name(), x, x_layout)?;
+            let weight = contiguous::<T>(self.name(), weight, weight_layout)?;
+            let bias = contiguous::<T>(self.name(), bias, bias_layout)?;
+            let rows = x.len() / k.max(1);
+            let mut out = vec![T::ZERO; rows * n];
+            product_nt_parallel((rows, k, n), View::rows(x, k), View::rows(weight, k), &mut out, n);
+            for row in out.chunks_mut(n.max(1)) {
+                for (value, &bias) in row.iter_mut().zip(bias) {
+                    *value += bias;
+                }
+            }
+            let mut dims = x_layout.dims().to_vec();
+            if let Some(last) = dims.last_mut() {
+                *last = n;
+            }
+            Ok((T::to_cpu_storage_owned(out), Shape::from(dims)))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let dy = dy.contiguous()?;
+        let (n, k) = weight.dims2()?;
+        let name = self.name();
+        for_real!(name, x.dtype(), T => {
+            with_slice::<T, _>(name, &dy, |dy| {
+                let rows = dy.len() / n.max(1);
+                let dy_view = View::rows(dy, n);
+                let dx = if x.track_op() {
+                    with_slice::<T, _>(name, weight, |weight| {
+                        let mut dx = vec![T::ZERO; rows * k];
+                        let weight = View::rows(weight, k);
+                        product_parallel((rows, n, k), dy_view, weight, false, &mut dx, k);
+                        tensor(dx, x.dims()).map(Some)
+                    })?
+                } else {
+                    None
+                };
+                let dw = if weight.track_op() {
+                    with_slice::<T, _>(name, x, |x| {
+                        let mut dw = vec![T::ZERO; n * k];
+                        let (dy, x) = (dy_view.transposed(), View::rows(x, k));
+                        product_parallel((n, rows, k), dy, x, false, &mut dw, k);
+                        tensor(dw, (n, k)).map(Some)
+                    })?
+                } else {
+                    None
+                };
+                let db = if bias.track_op() {
+                    let mut db = vec![T::ZERO; n];
+                    for row in dy.chunks(n.max(1)) {
+                        for (sum, &value) in db.iter_mut().zip(row) {
+                            *sum += value;
+                        }
+                    }
+                    Some(tensor(db, n)?)
+                } else {
+                    None
+                };
+                Ok((dx, dw, db))
+            })
+        })
+    }
+}
+
+pub(crate) fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
+    use candle_core::backend::BackendStorage;
+    storage.dtype()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_gradient, assert_same, constant, random, weight};
+    use proptest::prelude::*;
+
+    #[test]
+    fn frozen_concatenation_has_the_exact_input_gradient() {
+        let (a, b) = (
+            Linear::new(weight(1, &[3, 5]), Some(weight(2, &[3]))).unwrap(),
+            Linear::new(weight(3, &[4, 5]), None).unwrap(),
+        );
+        let x = random(4, &[2, 3, 5]);
+        let fast = |x: &[Tensor]| linear_concat(&x[0], &[&a, &b]);
+        assert_gradient(&[x.clone()], fast);
+        assert_same(&[x], fast, |x| {
+            Tensor::cat(&[a.composed(&x[0])?, b.composed(&x[0])?], candle_core::D::Minus1)
+        });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn all_gradients_over_random_shapes(
+            rows in 1usize..5, n_in in 1usize..7, n_out in 1usize..7, seed in 0u64..1000,
+        ) {
+            let inputs = [random(seed, &[rows, n_in]), random(seed + 1, &[n_out, n_in]),
+                          random(seed + 2, &[n_out])];
+            let trained = |x: &[Tensor]| {
+                let bias = Some(Weight::from_tensor(x[2].clone()));
+                Linear::new(Weight::from_tensor(x[1].clone()), bias)?.forward(&x[0])
+            };
+            assert_gradient(&inputs, trained);
+            assert_same(&inputs, trained, |x| {
+                x[0].matmul(&x[1].t()?)?.broadcast_add(&x[2])
+            });
+            // Frozen and trained weights give the same map.
+            let frozen = Linear::new(constant(&inputs[1]), Some(constant(&inputs[2]))).unwrap();
+            assert_same(&inputs[..1], |x| frozen.forward(&x[0]), |x| {
+                x[0].matmul(&inputs[1].t()?)?.broadcast_add(&inputs[2])
+            });
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_errors() {
+        let map = Linear::new(weight(1, &[3, 5]), None).unwrap();
+        let error = map.forward(&random(1, &[2, 4])).unwrap_err().to_string();
+        assert!(error.contains("linear: last dimension of the input"), "{error}");
+        assert!(Linear::new(weight(1, &[3, 5]), Some(weight(1, &[4]))).is_err());
+        assert!(Linear::new(weight(1, &[3]), None).is_err());
+    }
+
+    #[test]
+    fn empty_input_gives_empty_output() {
+        let map = Linear::new(weight(1, &[3, 5]), Some(weight(2, &[3]))).unwrap();
+        assert_eq!(map.forward(&random(1, &[0, 5])).unwrap().dims(), [0, 3]);
+    }
+}

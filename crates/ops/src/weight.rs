@@ -1,0 +1,113 @@
+//! Model weights: constants of an explanation, variables of a training run.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// A parameter of a model.
+///
+/// A *constant* keeps its elements in host memory that it may share with a memory-mapped file,
+/// so that loading a checkpoint copies nothing; no gradient is ever computed for it. A weight
+/// made [from a tensor](Weight::from_tensor) lives on that tensor's device, and takes part in
+/// training when the tensor is a variable.
+#[derive(Clone)]
+pub struct Weight {
+    data: Data,
+    shape: Vec<usize>,
+}
+
+/// Host memory of elements, owned or borrowed from a file mapping.
+pub type SharedElements<T> = Arc<dyn AsRef<[T]> + Send + Sync>;
+
+#[derive(Clone)]
+enum Data {
+    F32(SharedElements<f32>),
+    F64(SharedElements<f64>),
+    Tensor(Tensor),
+}
+
+impl std::fmt::Debug for Weight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Weight({:?}, {:?})", self.dtype(), self.shape)
+    }
+}
+
+impl Weight {
+    /// A constant of 32-bit elements in row-major order.
+    ///
+    /// # Errors
+    /// If the number of elements is not the product of `shape`.
+    pub fn from_f32(elements: SharedElements<f32>, shape: &[usize]) -> Result<Self> {
+        check_len((*elements).as_ref().len(), shape)?;
+        Ok(Self { data: Data::F32(elements), shape: shape.to_vec() })
+    }
+
+    /// A constant of 64-bit elements in row-major order.
+    ///
+    /// # Errors
+    /// If the number of elements is not the product of `shape`.
+    pub fn from_f64(elements: SharedElements<f64>, shape: &[usize]) -> Result<Self> {
+        check_len((*elements).as_ref().len(), shape)?;
+        Ok(Self { data: Data::F64(elements), shape: shape.to_vec() })
+    }
+
+    /// A weight that is a tensor: trained if it is a variable (or computed from one), on
+    /// whichever device it lives.
+    pub fn from_tensor(tensor: Tensor) -> Self {
+        Self { shape: tensor.dims().to_vec(), data: Data::Tensor(tensor) }
+    }
+
+    /// The shape, `[out, in]` for a linear map.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        match &self.data {
+            Data::F32(_) => DType::F32,
+            Data::F64(_) => DType::F64,
+            Data::Tensor(tensor) => tensor.dtype(),
+        }
+    }
+
+    /// The weight as a tensor on `device`; a constant is copied.
+    ///
+    /// # Errors
+    /// If the device refuses the memory.
+    pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
+        match &self.data {
+            Data::F32(data) => Tensor::from_slice((**data).as_ref(), self.shape.as_slice(), device),
+            Data::F64(data) => Tensor::from_slice((**data).as_ref(), self.shape.as_slice(), device),
+            Data::Tensor(tensor) => tensor.to_device(device),
+        }
+    }
+
+    pub(crate) fn elements_f32(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(data) => Some((**data).as_ref()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn elements_f64(&self) -> Option<&[f64]> {
+        match &self.data {
+            Data::F64(data) => Some((**data).as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Whether this weight is a constant in host memory.
+    pub(crate) fn is_constant(&self) -> bool {
+        !matches!(self.data, Data::Tensor(_))
+    }
+}
+
+fn check_len(len: usize, shape: &[usize]) -> Result<()> {
+    let expected = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    if expected == Some(len) {
+        Ok(())
+    } else {
+        Err(crate::error::shape_error("weight", "number of elements", shape, len))
+    }
+}

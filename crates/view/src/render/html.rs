@@ -1,0 +1,152 @@
+//! One self-contained HTML page without any script: it can be mailed, printed, and opened offline.
+//!
+//! The page's own policy forbids scripts and every request. It follows the reader's choice of light
+//! or dark, and each text has a table behind it. Sign shows in the line under a word, solid or
+//! dotted, and in the number below it, not only in colour.
+
+mod explanation;
+
+use std::io::{self, Write};
+
+use super::markup::{bdi, escape};
+use super::{Renderer, check, summary};
+use crate::palette::{Rgb, Scheme, diverging, ink, sequential};
+use crate::text::{Marks, visible};
+use crate::units::By;
+use crate::wire::Document;
+
+/// Marks of this output; a page can always show Unicode.
+const MARKS: Marks = Marks::Unicode;
+/// Shades of each hue; a class each, which keeps long texts small.
+const STEPS: u32 = 10;
+
+/// Settings of [`Html`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What gets a score of its own.
+    pub by: By,
+    /// The page's title.
+    pub title: String,
+    /// The language of the page's own words, as a BCP 47 tag; they are English.
+    pub lang: String,
+}
+
+impl Default for Options {
+    /// Words, titled "Glossator", in English.
+    fn default() -> Self {
+        Self { by: By::Word, title: "Glossator".into(), lang: "en".into() }
+    }
+}
+
+/// Writes one page with an article for each input.
+#[derive(Debug, Clone, Default)]
+pub struct Html {
+    options: Options,
+}
+
+impl Html {
+    /// Makes the renderer.
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+}
+
+impl Renderer for Html {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let title = escape(&visible(&self.options.title, MARKS));
+        let lang = escape(&visible(&self.options.lang, MARKS));
+        writeln!(
+            out,
+            "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+             style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+             <style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>",
+            style = style()
+        )
+    }
+
+    fn document(&mut self, document: &Document, out: &mut dyn Write) -> io::Result<()> {
+        check(document)?;
+        let mut page = String::from("<article>\n");
+        prediction(document, &mut page);
+        if document.explanations.is_empty() {
+            explanation::unexplained(document, &mut page);
+        }
+        for one in &document.explanations {
+            explanation::section(document, one, self.options.by, &mut page);
+        }
+        page.push_str("</article>\n");
+        out.write_all(page.as_bytes())
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(b"</main>\n</body>\n</html>\n")
+    }
+}
+
+/// Writes what the model said.
+fn prediction(document: &Document, page: &mut String) {
+    let (answers, hidden) = summary::answers(&document.prediction, MARKS);
+    let holding: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.holds)
+        .map(|a| format!("{} <span class=\"value\">{}</span>", bdi(&a.label), escape(&a.value)))
+        .collect();
+    let headline = if holding.is_empty() {
+        escape(&summary::headline(&document.prediction, MARKS))
+    } else {
+        holding.join(", ")
+    };
+    *page += &format!("<header>\n<h2>{headline}</h2>\n");
+    if answers.len() > 1 {
+        *page += "<ul class=\"answers\">\n";
+        for answer in &answers {
+            let share = answer.probability.unwrap_or(0.0).clamp(0.0, 1.0);
+            *page += &format!(
+                "<li>{} <span class=\"track\"><span style=\"--v:{share:.3}\"></span></span> \
+                 <span class=\"value\">{}</span></li>\n",
+                bdi(&answer.label),
+                escape(&answer.value)
+            );
+        }
+        if hidden > 0 {
+            *page += &format!("<li class=\"more\">{hidden} more</li>\n");
+        }
+        *page += "</ul>\n";
+    }
+    let model = &document.model;
+    let family = visible(&model.family, MARKS);
+    *page += &format!(
+        "<p class=\"quiet\">{} ({})</p>\n",
+        bdi(&visible(&model.id, MARKS)),
+        escape(&family)
+    );
+    *page += "</header>\n";
+}
+
+/// The style sheet: layout from a file, shades from the palette.
+fn style() -> String {
+    let shades = |scheme| {
+        let rule = |class: char, step: u32, colour: Rgb| {
+            format!(".{class}{step}{{background:{colour};color:{}}}\n", ink(colour))
+        };
+        let steps = (1..=STEPS).map(|step| (step, f64::from(step) / f64::from(STEPS)));
+        steps
+            .flat_map(|(step, share)| {
+                [
+                    rule('p', step, diverging(share, scheme)),
+                    rule('n', step, diverging(-share, scheme)),
+                    rule('s', step, sequential(share, scheme)),
+                ]
+            })
+            .collect::<String>()
+    };
+    format!(
+        "{}{}@media (prefers-color-scheme: dark) {{\n{}}}\n",
+        include_str!("html/page.css"),
+        shades(Scheme::Light),
+        shades(Scheme::Dark)
+    )
+}

@@ -1,0 +1,168 @@
+//! What all pictures say in words: the prediction, the question, the figures, the warnings.
+//!
+//! Names come from files of other people, so everything here is already spelled out by
+//! [`visible`]; markup is escaped by each renderer.
+
+use crate::number::{self, amount, percent, with_sign};
+use crate::text::{Marks, visible};
+use crate::units::{By, View};
+use crate::wire::{Classification, Document, Explanation, LabelScore, Method, Prediction, Target};
+
+/// How many labels beside the predicted ones are named.
+const OTHERS: usize = 4;
+
+/// One label of the prediction, or its number.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) label: String,
+    pub(crate) value: String,
+    /// The share of 1 to draw; None for a regression.
+    pub(crate) probability: Option<f64>,
+    /// Whether the model says that it holds.
+    pub(crate) holds: bool,
+}
+
+/// The prediction: the answers to show, and how many labels are not shown.
+pub(crate) fn answers(prediction: &Prediction, marks: Marks) -> (Vec<Answer>, usize) {
+    let name = |label: &str| visible(label, marks).into_owned();
+    let Prediction::TextClassification(classification) = prediction;
+    let (labels, best, single) = match classification {
+        Classification::Regression(regression) => {
+            let label = name(&regression.label);
+            let value = amount(regression.value);
+            return (vec![Answer { label, value, probability: None, holds: true }], 0);
+        }
+        Classification::SingleLabel(labels) => (&labels.labels, &labels.label, true),
+        Classification::MultiLabel(labels) => (&labels.labels, &labels.label, false),
+    };
+    let holds = |score: &LabelScore| {
+        if single { score.label == *best } else { score.probability >= 0.5 }
+    };
+    let mut sorted: Vec<_> = labels.iter().map(|label| (holds(label), label)).collect();
+    sorted.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.probability.total_cmp(&a.1.probability)));
+    let shown = sorted.iter().filter(|(holds, _)| *holds).count() + OTHERS;
+    let hidden = sorted.len().saturating_sub(shown);
+    let answer = |(holds, score): (bool, &LabelScore)| Answer {
+        label: name(&score.label),
+        value: percent(score.probability),
+        probability: Some(score.probability),
+        holds,
+    };
+    (sorted.into_iter().take(shown).map(answer).collect(), hidden)
+}
+
+/// The prediction in one phrase: `positive 99.8%`.
+pub(crate) fn headline(prediction: &Prediction, marks: Marks) -> String {
+    let (answers, _) = answers(prediction, marks);
+    let phrase = |answer: &Answer| format!("{} {}", answer.label, answer.value);
+    let holding: Vec<_> = answers.iter().filter(|a| a.holds).map(phrase).collect();
+    if holding.is_empty() { "no label reaches 50%".into() } else { holding.join(", ") }
+}
+
+/// The question: `why positive`, `why positive rather than negative`.
+pub(crate) fn question(target: &Target, marks: Marks) -> String {
+    format!("why {}", visible(&target.describe(), marks))
+}
+
+/// The quantity: `logit`, or `difference in logit`.
+pub(crate) fn quantity(target: &Target, marks: Marks) -> String {
+    let quantity = visible(target.quantity(), marks);
+    match target {
+        Target::Label { .. } => quantity.into_owned(),
+        Target::Contrast { .. } => format!("difference in {quantity}"),
+    }
+}
+
+/// The method and its settings, one item each.
+pub(crate) fn method(method: &Method, marks: Marks) -> Vec<String> {
+    let settings = method.settings.iter().map(|(name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{}={}", visible(name, marks), visible(&value, marks))
+    });
+    std::iter::once(visible(&method.id, marks).into_owned()).chain(settings).collect()
+}
+
+/// The figures under a picture.
+pub(crate) fn figures(view: &View<'_>) -> Vec<String> {
+    let explanation = view.explanation;
+    let mut figures = vec![format!("F(x) {}", amount(explanation.output))];
+    if let Some(baseline) = explanation.baseline_output {
+        figures.push(format!("F(baseline) {}", amount(baseline)));
+    }
+    let total = explanation.total();
+    figures.push(format!("sum {}", with_sign(total, amount(total))));
+    if let Some(delta) = explanation.delta {
+        figures.push(format!("completeness error {}", completeness(explanation, delta)));
+    }
+    if let Some(error) = explanation.error_estimate {
+        figures.push(format!("error estimate {}", number::error(error)));
+    }
+    figures.push(match explanation.gradient_evaluations {
+        1 => "1 gradient evaluation".into(),
+        n => format!("{n} gradient evaluations"),
+    });
+    figures
+}
+
+/// What words leave out of the sum, for pictures that do not list it.
+pub(crate) fn rest(view: &View<'_>) -> Option<String> {
+    view.rest.map(|rest| format!("{} {}", rest.name(), view.scale.number(rest.score)))
+}
+
+/// The completeness error, and its share of what the scores should add up to.
+fn completeness(explanation: &Explanation, delta: f64) -> String {
+    let difference = explanation.baseline_output.map(|b| explanation.output - b);
+    let error = with_sign(delta, number::error(delta));
+    match difference {
+        Some(difference) if difference != 0.0 => {
+            let share = (delta / difference).abs();
+            // A difference near 0 makes the share meaningless.
+            let share = if share > 9.995 { ">999%".into() } else { percent(share) };
+            format!("{error} ({share})")
+        }
+        _ => error,
+    }
+}
+
+/// The warning for scores that are not as accurate as asked for: a first phrase to set in bold,
+/// and the rest.
+pub(crate) fn warning(explanation: &Explanation) -> Option<(&'static str, String)> {
+    if explanation.converged != Some(false) {
+        return None;
+    }
+    let error = match (explanation.delta, explanation.error_estimate) {
+        (Some(delta), _) => {
+            format!("the completeness error is {}; ", completeness(explanation, delta))
+        }
+        (None, Some(error)) => format!("the estimated error is {}; ", number::error(error)),
+        (None, None) => String::new(),
+    };
+    let advice = "raise --max-evaluations, or choose another --baseline";
+    Some(("NOT CONVERGED", format!("{error}{advice}")))
+}
+
+/// What else to know: the method's notes, and what the model did not read.
+pub(crate) fn notes(
+    document: &Document,
+    explanation: Option<&Explanation>,
+    marks: Marks,
+) -> Vec<String> {
+    let notes = explanation.iter().flat_map(|e| &e.notes);
+    let mut notes: Vec<_> = notes.map(|note| visible(note, marks).into_owned()).collect();
+    match document.truncated {
+        None | Some(0) => {}
+        Some(1) => notes.push("1 token did not fit the model and was not read".into()),
+        Some(n) => notes.push(format!("{n} tokens did not fit the model and were not read")),
+    }
+    notes
+}
+
+/// What the units are called.
+pub(crate) fn unit_name(by: By, count: usize) -> &'static str {
+    match (by, count) {
+        (By::Word, 1) => "word",
+        (By::Word, _) => "words",
+        (By::Token, 1) => "token",
+        (By::Token, _) => "tokens",
+    }
+}
