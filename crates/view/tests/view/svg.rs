@@ -29,9 +29,9 @@ fn words_stand_on_their_shade_with_their_number() {
     let line = image.lines().find(|line| line.contains(">touching<")).unwrap();
     insta::assert_snapshot!(line.replace("><", ">\n<"), @r##"
     <g text-anchor="middle">
-    <rect x="38.9" y="72.6" width="67.6" height="22" rx="3" fill="#e3813f"/>
-    <text x="72.7" y="89.1" font-size="16" fill="#0d0e10">touching</text>
-    <text x="72.7" y="104.1" font-size="9" fill="#5b616e">+2.4</text>
+    <rect x="40.9" y="72.6" width="67.6" height="22" rx="3" fill="#e3813f"/>
+    <text x="74.7" y="89.1" font-size="16" fill="#0d0e10">touching</text>
+    <text x="74.7" y="104.1" font-size="9" fill="#5b616e">+2.4</text>
     </g>
     "##);
 }
