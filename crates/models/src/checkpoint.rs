@@ -28,7 +28,7 @@ pub use self::bytes::Bytes;
 pub(crate) use self::bytes::{check_directory, exists, read_file};
 pub use self::tensor::{RawTensor, RawType};
 use self::view::Entry;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, clip};
 
 /// The files that may hold a model's weights, in the order in which they are looked for.
 const CANDIDATES: &[&str] = &[
@@ -212,11 +212,11 @@ impl Checkpoint {
         let mut checkpoint = Self::empty(path);
         for (shard, tensors) in shards {
             if !is_plain_name(&shard) {
-                return Err(Error::ShardName { index: checkpoint.path, shard });
+                return Err(Error::ShardName { index: checkpoint.path, shard: clip(shard) });
             }
             let file = dir.join(&shard);
             if !bytes::exists(&file)? {
-                return Err(Error::MissingShard { index: checkpoint.path, shard });
+                return Err(Error::MissingShard { index: checkpoint.path, shard: clip(shard) });
             }
             let mut found = BTreeMap::new();
             for (tensor, entry) in checkpoint.add_file(file.clone())? {

@@ -458,13 +458,27 @@ impl Error {
 
     /// An [`Error::BadWeights`] about `path`.
     pub(crate) fn weights(path: &Path, what: impl Into<String>) -> Self {
-        Self::BadWeights { path: path.to_owned(), what: what.into() }
+        Self::BadWeights { path: path.to_owned(), what: clip(what.into()) }
     }
 
     /// An [`Error::BadTensor`] about `tensor` in `path`.
     pub(crate) fn tensor(path: &Path, tensor: &str, what: impl Into<String>) -> Self {
-        Self::BadTensor { path: path.to_owned(), tensor: tensor.to_owned(), what: what.into() }
+        Self::BadTensor {
+            path: path.to_owned(),
+            tensor: clip(tensor.to_owned()),
+            what: clip(what.into()),
+        }
     }
+}
+
+/// Cuts what a file says about itself: a damaged one may have names of megabytes.
+pub(crate) fn clip(mut text: String) -> String {
+    const MOST: usize = 400;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push_str("...");
+    }
+    text
 }
 
 #[cfg(test)]

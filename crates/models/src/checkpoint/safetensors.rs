@@ -214,6 +214,15 @@ mod tests {
     }
 
     #[test]
+    fn long_names_make_short_messages() {
+        let name = "é".repeat(1 << 20);
+        let header =
+            format!(r#"{{"{name}":{{"dtype":"{name}","shape":[],"data_offsets":[0,0]}}}}"#);
+        assert!(message(&file(&header, 0)).len() < 2000);
+        assert!(message(&file(&format!(r#"{{"{name}":1}}"#), 0)).len() < 2000);
+    }
+
+    #[test]
     fn deep_nesting_is_refused_without_recursing() {
         let header = format!("{{\"__metadata__\":{}", "[".repeat(1 << 20));
         assert!(message(&file(&header, 0)).contains("bad safetensors header"));

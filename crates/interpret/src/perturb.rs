@@ -1,0 +1,3 @@
+//! Methods that change the input and watch the output.
+
+pub mod occlusion;
