@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::checkpoint::read_file;
+use crate::error::{Error, Result, clip};
 
 /// The content of a `config.json`.
 #[derive(Debug, Clone)]
@@ -23,14 +24,10 @@ impl Config {
     /// Reads `config.json` in a model directory.
     ///
     /// # Errors
-    /// If it is missing, too large, or not a JSON object.
+    /// If it is missing, too large, only a stand-in, or not a JSON object.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
-        let metadata = std::fs::metadata(&path).map_err(|error| Error::io(&path, error))?;
-        if metadata.len() > MAX_BYTES {
-            return Err(Error::FileTooLarge { path, limit: MAX_BYTES, got: metadata.len() });
-        }
-        let bytes = std::fs::read(&path).map_err(|error| Error::io(&path, error))?;
+        let bytes = read_file(&path, MAX_BYTES, "a configuration")?;
         Self::parse(path, &bytes)
     }
 
@@ -41,7 +38,16 @@ impl Config {
     pub fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self> {
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(root)) => Ok(Self { path, root }),
-            Ok(_) => Err(Error::BadConfig { path, what: "expected a JSON object".to_owned() }),
+            Ok(other) => {
+                let got = match other {
+                    Value::Array(_) => "an array",
+                    Value::String(_) => "a string",
+                    Value::Number(_) => "a number",
+                    Value::Null | Value::Bool(_) | Value::Object(_) => "a single value",
+                };
+                let what = format!("expected a JSON object, got {got}");
+                Err(Error::BadConfig { path, what })
+            }
             Err(error) => Err(Error::BadConfig { path, what: format!("not JSON: {error}") }),
         }
     }
@@ -52,7 +58,24 @@ impl Config {
         &self.path
     }
 
-    fn bad(&self, key: &str, expected: &str) -> Error {
+    /// The error of a value that cannot be used.
+    pub(crate) fn bad(&self, key: &str, expected: &str) -> Error {
+        let path = self.path.clone();
+        Error::BadConfig { path, what: self.mismatch(key, expected) }
+    }
+
+    /// The error of a value that makes sense, but not to this program.
+    pub(crate) fn unsupported(&self, key: &str, expected: &str) -> Error {
+        let path = self.path.clone();
+        Error::Unsupported { path, what: self.mismatch(key, expected) }
+    }
+
+    /// The error of values that do not fit together, or do not fit the weights.
+    pub(crate) fn contradiction(&self, what: String) -> Error {
+        Error::BadConfig { path: self.path.clone(), what: clip(what) }
+    }
+
+    fn mismatch(&self, key: &str, expected: &str) -> String {
         let got = match self.root.get(key) {
             None => "nothing".to_owned(),
             Some(value) => {
@@ -62,8 +85,7 @@ impl Config {
                 if end < text.len() { format!("{}...", &text[..end]) } else { text }
             }
         };
-        let what = format!("{key}: expected {expected}, got {got}");
-        Error::BadConfig { path: self.path.clone(), what }
+        format!("{key}: expected {expected}, got {got}")
     }
 
     /// A positive number.
@@ -129,14 +151,17 @@ impl Config {
     /// # Errors
     /// If the ids are not 0, 1, 2, .. or the names are not strings.
     pub fn labels(&self) -> Result<Vec<String>> {
-        let Some(Value::Object(names)) = self.root.get("id2label") else {
+        let expected = "names for the ids 0, 1, 2 and so on";
+        if self.is_absent("id2label") {
             let n = self.count_or("num_labels", 2)?;
             if n > 1 << 20 {
                 return Err(self.bad("num_labels", "at most a million labels"));
             }
             return Ok((0..n).map(|i| format!("LABEL_{i}")).collect());
+        }
+        let Some(Value::Object(names)) = self.root.get("id2label") else {
+            return Err(self.bad("id2label", expected));
         };
-        let expected = "names for the ids 0, 1, 2 and so on";
         let mut labels = vec![None; names.len()];
         for (id, name) in names {
             let slot = id.parse::<usize>().ok().and_then(|id| labels.get_mut(id));
@@ -156,7 +181,7 @@ impl Config {
     pub fn activation(&self, key: &str, default: &str) -> Result<glossator_ops::Activation> {
         let name = self.string(key)?.unwrap_or(default);
         glossator_ops::Activation::from_name(name)
-            .ok_or_else(|| self.bad(key, "the name of a known activation"))
+            .ok_or_else(|| self.unsupported(key, "the name of a supported activation"))
     }
 }
 

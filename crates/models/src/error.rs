@@ -211,6 +211,15 @@ pub enum Error {
         what: String,
     },
 
+    /// A `config.json` asks for something that this program does not have.
+    #[error("{}: {what}", .path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The key, with what is supported and what was found.
+        what: String,
+    },
+
     /// A model of a family that is not supported.
     #[error("{}: unknown model family {got:?}", .path.display())]
     UnknownFamily {
@@ -243,7 +252,10 @@ pub enum Error {
     },
 
     /// A tokenizer with ids that have no embedding.
-    #[error("the tokenizer has {tokens} tokens, but the model has embeddings for {embeddings}")]
+    #[error(
+        "the tokenizer has ids from 0 to {}, but the model has only {embeddings} embeddings",
+        .tokens.saturating_sub(1)
+    )]
     Vocabulary {
         /// One more than the tokenizer's largest id.
         tokens: usize,
@@ -416,6 +428,28 @@ impl Error {
                 "the tokenizer's files belong to different models or versions: take all of them \
                  from one place"
                     .to_owned()
+            }
+            Self::BadTokenizer { .. } => {
+                "save the tokenizer again: tokenizer.save_pretrained(directory)".to_owned()
+            }
+            Self::FileTooLarge { .. } => {
+                "this is not the file that its name promises: download it again".to_owned()
+            }
+            Self::BadConfig { .. } => {
+                "correct the file, or take it again from where the model came from".to_owned()
+            }
+            Self::Unsupported { .. } => {
+                "models with this setting are not supported: use another model".to_owned()
+            }
+            Self::UnknownArchitecture { .. } => {
+                "use a model that was fine-tuned for one of the supported tasks".to_owned()
+            }
+            Self::MissingTensor { .. } => {
+                "the weights are not those that config.json describes: take all files from one place"
+                    .to_owned()
+            }
+            Self::TensorType { .. } => {
+                "save the weights as float32, float16 or bfloat16".to_owned()
             }
             Self::NoRoom { special, .. } => format!("allow more than {special} tokens"),
             Self::Panic { .. } => "this is a bug; please report it with the input".to_owned(),

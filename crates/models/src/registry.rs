@@ -6,7 +6,7 @@ use glossator_ops::{DType, Device};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, clip};
 use crate::families;
 use crate::model::Model;
 use crate::text::Tokenizer;
@@ -83,13 +83,15 @@ pub(crate) fn find(config: &Config) -> Result<&'static Family> {
     });
     let path = config.path().to_owned();
     let Some(family) = family else {
-        let got = model_type.or(architecture).unwrap_or("nothing").to_owned();
-        return Err(Error::UnknownFamily { path, got });
+        let Some(got) = model_type.or(architecture) else {
+            return Err(config.bad("model_type", "the name of a model family"));
+        };
+        return Err(Error::UnknownFamily { path, got: clip(got.to_owned()) });
     };
     match architecture {
         Some(name) if !family.architectures.contains(&name) => {
             let supported = family.architectures;
-            Err(Error::UnknownArchitecture { path, got: name.to_owned(), supported })
+            Err(Error::UnknownArchitecture { path, got: clip(name.to_owned()), supported })
         }
         _ => Ok(family),
     }

@@ -232,7 +232,9 @@ impl<'a> Trace<'a> {
             }
             x = edited;
         }
-        if let Some(tap) = self.taps.get(&site) {
+        if let Some(tap) = self.taps.get_mut(&site) {
+            // A new one, lest a gradient of an earlier pass be taken for this one's.
+            *tap = Tap::new();
             x = tap.watch(&x)?;
         }
         if let Some(slot) = self.kept.get_mut(&site) {

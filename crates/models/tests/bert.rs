@@ -10,7 +10,7 @@ mod compare;
 use std::collections::{BTreeMap, HashMap};
 
 use common::{open, testdata, values};
-use compare::{assert_same, distance, padding, real};
+use compare::{assert_same, distance, split};
 use glossator_models::{
     Batch, DType, Device, Encoding, LoadOptions, Model, Parameters, Site, Tensor, Trace, Var, load,
 };
@@ -29,10 +29,14 @@ const CASES: [&str; 9] = [
     "bf16",
 ];
 
-/// Relative to the largest value of the tensor. TODO reached
+/// Relative to the largest value of the tensor. Reached: 3.5e-15, some ten roundings, since only
+/// the order of sums and the last bits of erf, exp and tanh differ from PyTorch's. The rest is room
+/// for other processors and libraries; a wrong formula (an epsilon, tanh for erf) is off by 1e-7
+/// and more.
 const F64: f64 = 1e-12;
 
-/// Against the golden f64 numbers, because the golden f32 ones are themselves up to 2.4e-6 away.
+/// Compared with the golden f64 numbers, because PyTorch's own f32 ones are up to 2.4e-6 away from
+/// them. Reached: 4.7e-6 in logits, where large terms cancel, and 2.9e-6 elsewhere.
 const F32: f64 = 1e-5;
 
 #[derive(Deserialize)]
@@ -141,13 +145,14 @@ fn compare_with_golden(golden: &Golden, dtype: DType, path: Path, tolerance: f64
     assert_eq!(logits.dtype(), dtype);
     let gradient = gradient(&golden.score(&logits), &embeddings).unwrap();
 
+    let real = |x: &Tensor, tokens| split(x, tokens, lengths).0;
     let mut worst = Worst::new();
     let mut check = |quantity: &'static str, got: &Tensor, golden_name: &str, tokens| {
         let want = golden.tensor(&format!("f64.{golden_name}"));
         assert_eq!(got.dims(), want.dims());
         let d = match tokens {
             None => distance(&values(got), &values(want)),
-            Some(tokens) => distance(&real(got, tokens, lengths), &real(want, tokens, lengths)),
+            Some(tokens) => distance(&real(got, tokens), &real(want, tokens)),
         };
         let case = golden.case;
         assert!(d <= tolerance, "{case}, {dtype:?}, {path:?}: {golden_name} differs by {d:e}");
@@ -157,7 +162,7 @@ fn compare_with_golden(golden: &Golden, dtype: DType, path: Path, tolerance: f64
     check("embeddings", &embeddings, "embeddings", None);
     check("logits", &logits, "logits", None);
     check("gradient", &gradient, "grad.embeddings", None);
-    assert!(padding(&gradient, 1, lengths).iter().all(|&x| x == 0.0), "{path:?}");
+    assert!(split(&gradient, 1, lengths).1.iter().all(|&x| x == 0.0), "{path:?}");
     for l in 0..=layers {
         if let Ok(residual) = trace.value(Site::Residual(l)) {
             check("hidden", residual, &format!("hidden.{l}"), Some(1));
@@ -166,7 +171,7 @@ fn compare_with_golden(golden: &Golden, dtype: DType, path: Path, tolerance: f64
             check("attention", probabilities, &format!("attention.{l}"), Some(2));
             // Keys are the last dimension: transposed, padded keys are the padding.
             let keys = probabilities.transpose(2, 3).unwrap();
-            assert!(padding(&keys, 2, lengths).iter().all(|&p| p == 0.0));
+            assert!(split(&keys, 2, lengths).1.iter().all(|&p| p == 0.0));
         }
     }
     worst
@@ -222,12 +227,12 @@ fn batches_are_those_of_the_reference() {
     }
 }
 
-/// The paths differ in the order of sums at most, so they agree better with each other than with
-/// another library.
+/// Asking for a site changes the path through the code, and with it the order of sums, but nothing
+/// else. Reached: 2e-15 and 1e-6.
 #[test]
 fn looking_does_not_change_what_is_seen() {
     let golden = Golden::read("padded");
-    for (dtype, tolerance) in [(DType::F64, 1e-14), (DType::F32, 2e-6)] {
+    for (dtype, tolerance) in [(DType::F64, F64), (DType::F32, F32)] {
         let model = golden.load(dtype, Parameters::Frozen);
         let batch = batch(&*model, &golden.encodings(&*model));
         let run = |mut trace: Trace<'_>| {
@@ -237,6 +242,7 @@ fn looking_does_not_change_what_is_seen() {
             [values(&logits), values(&gradient)]
         };
         let plain = run(Trace::new());
+        let mut worst = 0.0_f64;
         for site in Site::all(model.info().layers) {
             for (trace, how) in [
                 (Trace::new().keep(site), "keep"),
@@ -246,9 +252,11 @@ fn looking_does_not_change_what_is_seen() {
                 for (got, want) in run(trace).iter().zip(&plain) {
                     let d = distance(got, want);
                     assert!(d <= tolerance, "{dtype:?}, {how} {site}: {d:e}");
+                    worst = worst.max(d);
                 }
             }
         }
+        println!("{dtype:?}: {worst:.1e}");
     }
 }
 

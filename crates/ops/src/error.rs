@@ -35,7 +35,8 @@ impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Tensor(inner) => inner,
-            other => Self::wrap(other),
+            // Not `wrap`: with RUST_BACKTRACE set it makes a backtrace part of the message.
+            other => Self::Wrapped(Box::new(other)),
         }
     }
 }
@@ -47,5 +48,8 @@ pub(crate) fn shape_error(
     expected: impl std::fmt::Debug,
     got: impl std::fmt::Debug,
 ) -> candle_core::Error {
-    Error::Shape { op, what, expected: format!("{expected:?}"), got: format!("{got:?}") }.into()
+    // Words are not quoted, as in `expected an id below 5`.
+    let text = |debug: String| debug.trim_matches('"').to_owned();
+    let (expected, got) = (text(format!("{expected:?}")), text(format!("{got:?}")));
+    Error::Shape { op, what, expected, got }.into()
 }

@@ -11,6 +11,7 @@
 //! - Text from a document is data: it cannot move the cursor, reorder a line or become markup.
 //! - Colour is never the only sign.
 
+pub mod convert;
 pub mod palette;
 pub mod render;
 pub mod wire;

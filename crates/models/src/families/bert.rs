@@ -4,7 +4,7 @@ use crate::blocks::embeddings::Embeddings;
 use crate::blocks::encoder::{Encoder, EncoderShape, LayerNames};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::heads::sequence_classification::{self, EncoderParts, HeadNames};
 use crate::model::Model;
 use crate::registry::{Family, LoadOptions};
@@ -46,14 +46,13 @@ fn load(
     if let Some(kind) = config.string("position_embedding_type")?
         && kind != "absolute"
     {
-        let what = format!("position_embedding_type: {kind:?} is not supported, only \"absolute\"");
-        return Err(Error::BadConfig { path: config.path().to_owned(), what });
+        return Err(config.unsupported("position_embedding_type", "\"absolute\""));
     }
     let width = config.count("hidden_size")?;
     let heads = config.count("num_attention_heads")?;
     if width % heads != 0 {
         let what = format!("hidden_size {width} is not a multiple of num_attention_heads {heads}");
-        return Err(Error::BadConfig { path: config.path().to_owned(), what });
+        return Err(config.contradiction(what));
     }
     let shape = EncoderShape {
         layers: config.count("num_hidden_layers")?,

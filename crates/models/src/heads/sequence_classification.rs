@@ -43,14 +43,17 @@ impl Head {
     ) -> Result<Self> {
         let labels = labels(config)?;
         // Say what is wrong in terms of labels, not of a matrix.
-        if let Some(shape) = weights.shape(&format!("{}.weight", names.classifier))
-            && shape.first() != Some(&labels.names.len())
+        let (n, tensor) = (labels.names.len(), format!("{}.weight", names.classifier));
+        if let Some(&rows) = weights.shape(&tensor).as_deref().and_then(<[_]>::first)
+            && rows != n
         {
-            let what = format!(
-                "id2label names {} labels, but the classifier's weight has the shape {shape:?}",
-                labels.names.len()
-            );
-            return Err(Error::BadConfig { path: config.path().to_owned(), what });
+            let said = match (config.is_absent("id2label"), config.is_absent("num_labels")) {
+                (false, _) => format!("id2label names {n} labels"),
+                (true, false) => format!("num_labels is {n}"),
+                (true, true) => format!("without id2label and num_labels there are {n} labels"),
+            };
+            let what = format!("{said}, but the tensor {tensor:?} is for {rows}");
+            return Err(config.contradiction(what));
         }
         Ok(Self {
             pooler: weights.linear(names.pooler, width, width)?,
@@ -73,12 +76,10 @@ fn labels(config: &Config) -> Result<Labels> {
         Some("single_label_classification") => Problem::SingleLabel,
         Some("multi_label_classification") => Problem::MultiLabel,
         Some("regression") => Problem::Regression,
-        Some(other) => {
-            let what = format!(
-                "problem_type: expected single_label_classification, multi_label_classification \
-                 or regression, got {other:?}"
-            );
-            return Err(Error::BadConfig { path: config.path().to_owned(), what });
+        Some(_) => {
+            let expected =
+                "single_label_classification, multi_label_classification or regression";
+            return Err(config.unsupported("problem_type", expected));
         }
         None if names.len() == 1 => Problem::Regression,
         None => Problem::SingleLabel,

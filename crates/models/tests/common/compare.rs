@@ -22,18 +22,9 @@ pub(crate) fn assert_same(a: &Tensor, b: &Tensor, what: &str) {
     assert_eq!(distance(&values(a), &values(b)), 0.0, "{what}");
 }
 
-/// The part of `x` that belongs to real tokens; `tokens` is the dimension that counts them, and
-/// dimension 0 counts the rows of the batch, which have these `lengths`.
-pub(crate) fn real(x: &Tensor, tokens: usize, lengths: &[usize]) -> Vec<f64> {
-    split(x, tokens, lengths).0
-}
-
-/// The part of `x` that belongs to padding.
-pub(crate) fn padding(x: &Tensor, tokens: usize, lengths: &[usize]) -> Vec<f64> {
-    split(x, tokens, lengths).1
-}
-
-fn split(x: &Tensor, tokens: usize, lengths: &[usize]) -> (Vec<f64>, Vec<f64>) {
+/// The elements of `x` that belong to real tokens, and those that belong to padding; `tokens` is
+/// the dimension that counts tokens, and dimension 0 the rows of the batch, of these `lengths`.
+pub(crate) fn split(x: &Tensor, tokens: usize, lengths: &[usize]) -> (Vec<f64>, Vec<f64>) {
     let dims = x.dims();
     assert_eq!(dims[0], lengths.len());
     let row: usize = dims[1..].iter().product();

@@ -1,0 +1,186 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::method_flags::MethodFlags;
+
+/// Why did the model say that, and how does it break?
+///
+/// Explains the predictions of language models with exact gradients, offline, from one binary.
+#[derive(Debug, Parser)]
+#[command(name = "glossator", version, propagate_version = true, max_term_width = 100)]
+#[command(after_long_help = "Exit status: 0 success; 2 usage or bad input; 3 a failure of \
+    glossator itself; 130 interrupted. A broken pipe is success.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Predict, and show what each word did for it
+    Explain(Box<ExplainArgs>),
+    /// List the methods with meaning, citation, cost and settings
+    Methods(MethodsArgs),
+    /// List the bundled models and the families that --model reads
+    Models,
+    /// Print the JSON Schema of --format json
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page
+    Man {
+        /// The command to document; glossator itself without one
+        command: Option<String>,
+    },
+}
+
+/// Predict, and show what each word did for it.
+///
+/// Examples:
+///   glossator explain "a touching , funny and wise film"
+///   glossator explain --target negative --method occlusion "not bad at all"
+///   glossator explain --model ./my-bert --file reviews.txt --format json > out.jsonl
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ExplainArgs {
+    /// Text to explain; several texts are explained in turn; - reads standard input, one a line
+    #[arg(value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+
+    /// File with one text a line, or JSON Lines (ending .jsonl or .ndjson); - is standard input
+    #[arg(long, value_name = "PATH", conflicts_with = "texts", help_heading = "Input")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// How --file and standard input are read; auto goes by the file's ending
+    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Input")]
+    pub(crate) input_format: InputFormat,
+
+    /// The key of the text in each object of JSON Lines
+    #[arg(long, value_name = "KEY", default_value = "text", help_heading = "Input")]
+    pub(crate) text_key: String,
+
+    /// Cut texts that are longer than the model reads, instead of failing
+    #[arg(long, help_heading = "Input")]
+    pub(crate) truncate: bool,
+
+    /// Hugging Face model directory, or the name of a bundled model [default: sentiment-en]
+    #[arg(long, value_name = "DIR", help_heading = "Model and target")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// What to explain: predicted, a label, or A-vs-B (why A rather than B)
+    #[arg(
+        long,
+        value_name = "TARGET",
+        default_value = "predicted",
+        help_heading = "Model and target"
+    )]
+    pub(crate) target: String,
+
+    /// How the target is measured: logit, probability, log-probability or loss [default: logit]
+    #[arg(long, value_name = "QUANTITY", help_heading = "Model and target")]
+    pub(crate) quantity: Option<String>,
+
+    /// How the target is attributed to the words; see `glossator methods`
+    #[arg(
+        long,
+        value_name = "METHOD",
+        default_value = "integrated-gradients",
+        help_heading = "Method"
+    )]
+    pub(crate) method: String,
+
+    /// Compute what another tool's code computed, defects that are settings included
+    #[arg(long, value_name = "TOOL", help_heading = "Method")]
+    pub(crate) preset: Option<Preset>,
+
+    #[command(flatten)]
+    pub(crate) settings: MethodFlags,
+
+    /// Show a score for each word (the sum of its tokens) or for each token
+    #[arg(long, value_name = "UNIT", default_value = "word", help_heading = "Output")]
+    pub(crate) by: By,
+
+    /// Output format; json is one document a line (see `glossator schema`)
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub(crate) format: Format,
+
+    /// Write to a file, which appears only when it is complete
+    #[arg(long, short, value_name = "PATH", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// When to use colour in text
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
+    pub(crate) color: Color,
+
+    /// Columns of text, or pixels of svg [default: the terminal's, or 80; 720 for svg]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(30..=10_000),
+        help_heading = "Output")]
+    pub(crate) width: Option<u32>,
+
+    /// Threads to compute with [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "Output")]
+    pub(crate) threads: Option<u16>,
+
+    /// Show no progress
+    #[arg(long, short, help_heading = "Output")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MethodsArgs {
+    /// Show only this method
+    #[arg(value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    Auto,
+    Lines,
+    Jsonl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preset {
+    Allennlp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Word,
+    Token,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Html,
+    Svg,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+}

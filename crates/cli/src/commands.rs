@@ -1,0 +1,6 @@
+//! One file for each command.
+
+pub(crate) mod explain;
+pub(crate) mod generate;
+pub(crate) mod methods;
+pub(crate) mod models;

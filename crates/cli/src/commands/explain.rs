@@ -1,0 +1,258 @@
+//! `glossator explain`
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+
+use glossator_interpret::{Explainer, Method, Quantity, TargetSpec, registry};
+use glossator_models::{BUNDLED, LoadOptions, Model, load, load_bundled};
+use glossator_ops::threads;
+use glossator_view::convert::Head;
+use glossator_view::render::{self, Renderer};
+use glossator_view::{By, wire};
+
+use crate::args::{self, ExplainArgs, Format, Preset};
+use crate::exit::{CliError, Exit, Stop};
+use crate::input::{self, Item, Items};
+use crate::output::Output;
+use crate::progress::Watch;
+use crate::terminal;
+
+/// Everything that the inputs of one run share.
+struct Run<'a> {
+    model: &'a dyn Model,
+    method: &'a dyn Method,
+    target: TargetSpec,
+    quantity: Quantity,
+    truncate: bool,
+    head: Head,
+    watch: Watch,
+}
+
+pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
+    // Everything that can be wrong with the arguments is found before the model is loaded.
+    let entry = registry::find(&args.method)?;
+    let mut quantity = args.quantity.as_deref().map(str::parse::<Quantity>).transpose()?;
+    let method = match args.preset {
+        None => entry.method(&args.settings.0)?,
+        Some(Preset::Allennlp) => {
+            quantity = Some(Quantity::Loss);
+            preset(args, entry)?
+        }
+    };
+    let (items, single) = input::items(args)?;
+    if let Some(n) = args.threads {
+        // Fails only if the pool exists already, which nothing has made yet.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
+    }
+    let model = open(args)?;
+    let target = TargetSpec::parse(&args.target, &model.info().labels)?;
+    // Hashing reads every byte of the weights: only the formats that record it pay for it.
+    let sha256 = (args.format == Format::Json).then(|| model.sha256());
+    let run = Run {
+        model: model.as_ref(),
+        method: method.as_ref(),
+        target,
+        quantity: quantity.unwrap_or_default(),
+        truncate: args.truncate,
+        head: Head::new(model.info(), sha256, method.as_ref()),
+        watch: Watch::new(args.quiet),
+    };
+    let mut renderer = renderer(args);
+    let mut output = Output::open(args.output.as_deref())?;
+    let name = output.name();
+    let fail = |error: std::io::Error| Stop::writing(&name, &error);
+    renderer.begin(output.writer()).map_err(fail)?;
+    let mut failed = None;
+    let mut explained = 0;
+    let mut emit = |result: Result<wire::Document, CliError>| -> Result<(), Stop> {
+        match result {
+            Ok(document) => {
+                explained += 1;
+                run.watch.explained(explained);
+                let write = || {
+                    renderer.document(&document, output.writer())?;
+                    // As it is ready: a reader of a pipe must not wait for the next one.
+                    output.writer().flush()
+                };
+                run.watch.suspend(write).map_err(fail)
+            }
+            Err(error) => {
+                run.watch.suspend(|| error.print());
+                // Our own failure weighs more than a bad input.
+                let worst = failed.unwrap_or(error.exit);
+                failed = Some(if error.exit == Exit::Failure { Exit::Failure } else { worst });
+                Ok(())
+            }
+        }
+    };
+    if single {
+        for item in items {
+            emit(explain(&run, item))?;
+        }
+    } else {
+        explain_many(&run, items, &mut emit)?;
+    }
+    run.watch.finish();
+    if failed.is_some() && explained == 0 {
+        // Nothing to write: no page without content, no file.
+        return Ok(failed.unwrap_or(Exit::BadInput));
+    }
+    renderer.end(output.writer()).map_err(fail)?;
+    if let Some(path) = output.finish(failed.is_none())?
+        && failed.is_some()
+    {
+        let message = format!("{}: some inputs are missing from it", path.display());
+        CliError::input(message, "see the errors above").print();
+    }
+    Ok(failed.unwrap_or(Exit::Success))
+}
+
+/// AllenNLP's method of that name, if nothing else was asked for.
+fn preset(args: &ExplainArgs, entry: &registry::Entry) -> Result<Box<dyn Method>, CliError> {
+    let Some(make) = entry.allennlp else {
+        let with: Vec<_> = registry::METHODS
+            .iter()
+            .filter(|entry| entry.allennlp.is_some())
+            .map(|entry| entry.info.id)
+            .collect();
+        let message = format!("--preset allennlp: AllenNLP had no {}", entry.info.id);
+        return Err(CliError::input(message, format!("it had {}", with.join(", "))));
+    };
+    let conflict = |what: &str, why: &str| {
+        Err(CliError::input(format!("--preset allennlp does not go with {what}"), why))
+    };
+    if let Some(name) = args.settings.0.names().next() {
+        return conflict(&format!("--{name}"), "the preset fixes every setting of the method");
+    }
+    if args.quantity.as_deref().is_some_and(|quantity| quantity != "loss") {
+        return conflict("--quantity", "AllenNLP explained the loss");
+    }
+    if args.target != "predicted" {
+        return conflict("--target", "AllenNLP explained the predicted label");
+    }
+    Ok(make())
+}
+
+fn open(args: &ExplainArgs) -> Result<Box<dyn Model>, CliError> {
+    let options = LoadOptions::default();
+    let Some(path) = &args.model else { return Ok(load_bundled(&BUNDLED[0], &options)?) };
+    // A directory wins over a bundled model of the same name.
+    let bundled = BUNDLED.iter().find(|model| path.as_os_str() == model.id);
+    match bundled {
+        Some(bundled) if !path.exists() => Ok(load_bundled(bundled, &options)?),
+        _ => Ok(load(path, &options)?),
+    }
+}
+
+fn renderer(args: &ExplainArgs) -> Box<dyn Renderer> {
+    let by = match args.by {
+        args::By::Word => By::Word,
+        args::By::Token => By::Token,
+    };
+    match args.format {
+        Format::Text => {
+            let options = terminal::options(args.color, args.width, args.output.is_some(), by);
+            Box::new(render::terminal::Terminal::new(options))
+        }
+        Format::Json => Box::new(render::json::Json::default()),
+        Format::Html => {
+            let mut options = render::html::Options::default();
+            options.by = by;
+            Box::new(render::html::Html::new(options))
+        }
+        Format::Svg => {
+            let mut options = render::svg::Options::default();
+            options.by = by;
+            options.width = args.width.unwrap_or(options.width);
+            Box::new(render::svg::Svg::new(options))
+        }
+        Format::Csv => {
+            let mut options = render::csv::Options::default();
+            options.by = by;
+            Box::new(render::csv::Csv::new(options))
+        }
+    }
+}
+
+fn explain(run: &Run<'_>, item: Result<Item, CliError>) -> Result<wire::Document, CliError> {
+    let Item { place, text } = item?;
+    let answer = || -> Result<wire::Document, CliError> {
+        let encoding = run.model.encode(&text, run.truncate)?;
+        let explainer = Explainer::new(run.model, run.method).with_progress(&run.watch);
+        let answer = explainer.explain(&encoding, &run.target, run.quantity)?;
+        Ok(run.head.document(&encoding, &answer))
+    };
+    answer().map_err(|error| match &place {
+        Some(place) => error.at(place),
+        None => error,
+    })
+}
+
+/// How many inputs may be under way or waiting for an earlier one to be written.
+const AHEAD: usize = 64;
+
+/// Explains inputs side by side, one thread each, and emits them in their order.
+fn explain_many(
+    run: &Run<'_>,
+    items: Items,
+    emit: &mut dyn FnMut(Result<wire::Document, CliError>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let source = Mutex::new(items.enumerate());
+    // Number of results written; workers that are too far ahead of it wait.
+    let (written, changed) = (Mutex::new(0_usize), Condvar::new());
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..rayon::current_num_threads() {
+            let (sender, source, written, changed) = (sender.clone(), &source, &written, &changed);
+            scope.spawn(move || {
+                threads::serial(|| {
+                    loop {
+                        let Some((index, item)) = lock(source).next() else { return };
+                        let mut done = lock(written);
+                        while index >= done.saturating_add(AHEAD) {
+                            done = changed.wait(done).unwrap_or_else(PoisonError::into_inner);
+                        }
+                        drop(done);
+                        // A closed channel means that nobody reads our output any more.
+                        if sender.send((index, explain(run, item))).is_err() {
+                            return;
+                        }
+                    }
+                });
+            });
+        }
+        drop(sender);
+        let result = in_order(&receiver, |document| {
+            emit(document)?;
+            *lock(&written) += 1;
+            changed.notify_all();
+            Ok(())
+        });
+        // Lets workers that wait see that they need not.
+        drop(receiver);
+        *lock(&written) = usize::MAX;
+        changed.notify_all();
+        result
+    })
+}
+
+/// Passes on what arrives in the order of its index.
+fn in_order<T>(
+    receiver: &mpsc::Receiver<(usize, T)>,
+    mut emit: impl FnMut(T) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    for (index, result) in receiver {
+        waiting.insert(index, result);
+        while let Some(result) = waiting.remove(&next) {
+            next += 1;
+            emit(result)?;
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,40 @@
+//! Files for other programs: the schema, completions, manual pages.
+
+use clap::CommandFactory;
+
+use crate::args::Args;
+use crate::commands::methods::print;
+use crate::exit::{CliError, Exit, Stop};
+
+/// `glossator schema`
+pub(crate) fn schema() -> Result<Exit, Stop> {
+    print(&format!("{:#}\n", glossator_view::wire::schema()))
+}
+
+/// `glossator completions SHELL`
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Exit, Stop> {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "glossator", &mut out);
+    print(&String::from_utf8_lossy(&out))
+}
+
+/// `glossator man [COMMAND]`
+pub(crate) fn man(command: Option<&str>) -> Result<Exit, Stop> {
+    let mut root = Args::command();
+    root.build();
+    let page = match command {
+        None => root,
+        Some(name) => {
+            let found = root.find_subcommand(name).cloned();
+            let commands: Vec<_> = root.get_subcommands().map(clap::Command::get_name).collect();
+            found.ok_or_else(|| {
+                let hint = format!("commands are {}", commands.join(", "));
+                CliError::input(format!("unknown command {name:?}"), hint)
+            })?
+        }
+    };
+    let mut out = Vec::new();
+    let fail = |error: std::io::Error| Stop::writing("standard output", &error);
+    clap_mangen::Man::new(page).render(&mut out).map_err(fail)?;
+    print(&String::from_utf8_lossy(&out))
+}

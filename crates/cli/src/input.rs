@@ -1,0 +1,150 @@
+//! Texts from arguments, standard input and files.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use crate::args::{ExplainArgs, InputFormat};
+use crate::exit::CliError;
+
+/// One text, with where it came from.
+pub(crate) struct Item {
+    /// For error messages; none for a single text given as an argument.
+    pub(crate) place: Option<String>,
+    pub(crate) text: String,
+}
+
+/// The texts, read as they are needed; a text that cannot be read is an error in its place.
+pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, CliError>> + Send>;
+
+/// The texts that the arguments name, and whether there is exactly one.
+pub(crate) fn items(args: &ExplainArgs) -> Result<(Items, bool), CliError> {
+    let stdin = Path::new("-");
+    if let Some(path) = &args.file {
+        return Ok((read(path, args)?, false));
+    }
+    match args.texts.as_slice() {
+        [] => Err(CliError::input(
+            "no text to explain",
+            "give a text as an argument, - for standard input, or --file PATH",
+        )),
+        [one] if one == "-" => Ok((read(stdin, args)?, false)),
+        texts => {
+            let single = texts.len() == 1;
+            let item = |(i, text): (usize, String)| {
+                let place = (!single).then(|| format!("text {}", i + 1));
+                Ok(Item { place, text })
+            };
+            let texts: Vec<_> = texts.iter().cloned().enumerate().map(item).collect();
+            Ok((Box::new(texts.into_iter()), single))
+        }
+    }
+}
+
+/// A line longer than this is not a text that any model reads.
+const MAX_LINE: u64 = 256 << 20;
+
+fn read(path: &Path, args: &ExplainArgs) -> Result<Items, CliError> {
+    let (name, reader): (String, Box<dyn BufRead + Send>) = if path == Path::new("-") {
+        ("standard input".to_owned(), Box::new(BufReader::new(io::stdin())))
+    } else {
+        let name = path.display().to_string();
+        let failed = |error: io::Error| {
+            CliError::input(format!("{name}: {error}"), "check the path given to --file")
+        };
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            let hint = "--file takes a file; --model takes a directory";
+            return Err(CliError::input(format!("{name}: is a directory"), hint));
+        }
+        (name, Box::new(BufReader::new(file)))
+    };
+    let by_ending = || path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
+    let json = match args.input_format {
+        InputFormat::Auto => by_ending(),
+        InputFormat::Lines => false,
+        InputFormat::Jsonl => true,
+    };
+    let key = json.then(|| args.text_key.clone());
+    Ok(Box::new(Lines { name, reader, key, number: 0, ended: false }))
+}
+
+struct Lines {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    /// The key of the text, for JSON Lines.
+    key: Option<String>,
+    number: usize,
+    ended: bool,
+}
+
+impl Iterator for Lines {
+    type Item = Result<Item, CliError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            let mut line = Vec::new();
+            let limit = &mut io::Read::take(&mut self.reader, MAX_LINE + 1);
+            let read = limit.read_until(b'\n', &mut line);
+            self.number += 1;
+            let place = format!("{}:{}", self.name, self.number);
+            match read {
+                Ok(0) => {
+                    self.ended = true;
+                    return None;
+                }
+                Ok(n) if n as u64 > MAX_LINE => {
+                    self.ended = true;
+                    let message = format!("{place}: the line is longer than {MAX_LINE} bytes");
+                    return Some(Err(CliError::input(message, "put one text on each line")));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.ended = true;
+                    let hint = "check that the file can be read";
+                    return Some(Err(CliError::input(format!("{place}: {error}"), hint)));
+                }
+            }
+            if line.ends_with(b"\n") {
+                line.pop();
+                if line.ends_with(b"\r") {
+                    line.pop();
+                }
+            }
+            if self.number == 1 && line.starts_with(b"\xEF\xBB\xBF") {
+                line.drain(..3);
+            }
+            // A blank line between JSON objects is no object; as plain text it is an empty text.
+            if self.key.is_some() && line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            return Some(
+                text(line, self.key.as_deref())
+                    .map_err(|e| e.at(&place))
+                    .map(|text| Item { place: Some(place), text }),
+            );
+        }
+    }
+}
+
+fn text(line: Vec<u8>, key: Option<&str>) -> Result<String, CliError> {
+    let line = String::from_utf8(line).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        CliError::input(format!("not UTF-8 after byte {at}"), "convert the file to UTF-8")
+    })?;
+    let Some(key) = key else { return Ok(line) };
+    let hint = format!("each line is an object with the key {key:?} (--text-key), or a string");
+    match serde_json::from_str(&line) {
+        Ok(serde_json::Value::String(text)) => Ok(text),
+        Ok(serde_json::Value::Object(object)) => match object.get(key) {
+            Some(serde_json::Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err(CliError::input(format!("the value of {key:?} is not a string"), hint)),
+            None => Err(CliError::input(format!("no key {key:?}"), hint)),
+        },
+        Ok(_) => Err(CliError::input("neither an object nor a string", hint)),
+        Err(error) => Err(CliError::input(format!("not JSON: {error}"), hint)),
+    }
+}

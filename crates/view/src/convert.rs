@@ -1,0 +1,141 @@
+//! From the library's own types to the wire.
+
+use std::collections::BTreeMap;
+
+use glossator_interpret::words::word_scores;
+use glossator_interpret::{Answer, Attribution, Method, Quantity, Setting, Target, TargetKind};
+use glossator_models::{Encoding, Labels, ModelInfo, Problem};
+use serde_json::Value;
+
+use crate::wire;
+
+/// What the documents of one run have in common.
+#[derive(Debug, Clone)]
+pub struct Head {
+    model: wire::Model,
+    method: wire::Method,
+    labels: Labels,
+}
+
+impl Head {
+    /// The model and method as the wire names them. `sha256` is of the weights, where known.
+    pub fn new(info: &ModelInfo, sha256: Option<String>, method: &dyn Method) -> Self {
+        let settings = method.settings().into_iter();
+        let settings: BTreeMap<String, Value> =
+            settings.map(|(name, setting)| (name.to_owned(), value(setting))).collect();
+        Self {
+            model: wire::Model::new(&info.id, info.family, info.task.id(), sha256),
+            method: wire::Method::new(method.info().id, settings),
+            labels: info.labels.clone(),
+        }
+    }
+
+    /// The document of one answer.
+    pub fn document(&self, encoding: &Encoding, answer: &Answer) -> wire::Document {
+        let input = wire::Input::new(fields(encoding));
+        let prediction = prediction(&answer.prediction);
+        let (model, method) = (self.model.clone(), self.method.clone());
+        let mut document = wire::Document::new(model, method, input, prediction);
+        document.truncated = (encoding.truncated > 0).then_some(encoding.truncated);
+        document.explanations = answer
+            .explanations
+            .iter()
+            .map(|explanation| {
+                let target = target(&explanation.target, &self.labels);
+                explanation_of(encoding, target, &explanation.attribution)
+            })
+            .collect();
+        document
+    }
+}
+
+fn value(setting: Setting) -> Value {
+    match setting {
+        Setting::Bool(on) => on.into(),
+        Setting::Integer(n) => n.into(),
+        Setting::Number(x) => x.into(),
+        Setting::Text(text) => text.into(),
+    }
+}
+
+fn fields(encoding: &Encoding) -> Vec<wire::Field> {
+    let tokens = split(
+        encoding,
+        encoding.tokens.iter().map(|token| {
+            if token.special {
+                // At the place in the text where it stands: before everything or after it.
+                wire::Token::special(&token.text, token.start)
+            } else {
+                wire::Token::new(&token.text, token.start, token.end, token.word)
+            }
+        }),
+    );
+    let fields = encoding.fields.iter().zip(tokens);
+    fields.map(|(field, tokens)| wire::Field::new(&field.name, &field.text, tokens)).collect()
+}
+
+/// What belongs to each token, by field.
+fn split<T>(encoding: &Encoding, items: impl Iterator<Item = T>) -> Vec<Vec<T>> {
+    let mut fields: Vec<Vec<T>> = encoding.fields.iter().map(|_| Vec::new()).collect();
+    for (token, item) in encoding.tokens.iter().zip(items) {
+        if let Some(field) = fields.get_mut(token.field) {
+            field.push(item);
+        }
+    }
+    fields
+}
+
+fn prediction(prediction: &glossator_interpret::Prediction) -> wire::Prediction {
+    let label = |score: &glossator_interpret::LabelScore| {
+        let probability = score.probability.unwrap_or(0.0);
+        wire::LabelScore::new(&score.label, probability, Some(score.logit))
+    };
+    let labels = || wire::Labels::new(prediction.labels.iter().map(label).collect());
+    let with_labels = match prediction.problem {
+        Problem::SingleLabel => labels().map(wire::Prediction::single_label),
+        Problem::MultiLabel => labels().map(wire::Prediction::multi_label),
+        Problem::Regression => None,
+    };
+    with_labels.unwrap_or_else(|| {
+        let best = prediction.labels.get(prediction.best());
+        let (name, value) = best.map_or(("", 0.0), |best| (&best.label, best.logit));
+        wire::Prediction::regression(name, value)
+    })
+}
+
+fn target(target: &Target, labels: &Labels) -> wire::Target {
+    let quantity = match (target.problem, target.quantity) {
+        // A regression's output is no logit of anything.
+        (Problem::Regression, Quantity::Logit) => "value",
+        (_, quantity) => quantity.id(),
+    };
+    let name = |i: usize| labels.names.get(i).map_or("", String::as_str);
+    match target.kind {
+        TargetKind::Label(label) => wire::Target::label(name(label), quantity),
+        TargetKind::Contrast(a, b) => wire::Target::contrast(name(a), name(b), quantity),
+    }
+}
+
+fn explanation_of(
+    encoding: &Encoding,
+    target: wire::Target,
+    attribution: &Attribution,
+) -> wire::Explanation {
+    let scores = split(encoding, attribution.scores.iter().copied());
+    let words = word_scores(encoding, &attribution.scores).into_iter().map(|words| {
+        let score = |word: glossator_interpret::words::WordScore| {
+            wire::WordScore::new(word.span.start, word.span.end, word.score)
+        };
+        words.into_iter().map(score).collect()
+    });
+    let mut out = wire::Explanation::new(target, scores, words.collect(), attribution.output);
+    out.baseline_output = attribution.baseline_output;
+    out.delta = attribution.completeness_error;
+    out.error_estimate = attribution.largest_error();
+    out.converged = attribution.converged;
+    out.gradient_evaluations = attribution.gradient_evaluations as u64;
+    out.token_error_estimates =
+        attribution.token_errors.as_ref().map(|errors| split(encoding, errors.iter().copied()));
+    out.notes = attribution.notes.clone();
+    out
+}
