@@ -197,10 +197,7 @@ mod tests {
     fn wrong_values_name_the_key_and_what_was_found() {
         let c = config(r#"{"hidden_size": -3, "eps": "x", "id2label": {"1": "a"}}"#).unwrap();
         let message = c.count("hidden_size").unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "config.json: hidden_size: expected a positive whole number, got -3"
-        );
+        assert_eq!(message, "config.json: hidden_size: expected a positive whole number, got -3");
         assert!(c.count("absent").unwrap_err().to_string().ends_with("got nothing"));
         assert!(c.number_or("eps", 1.0).is_err());
         assert!(c.labels().is_err());

@@ -133,12 +133,7 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// If the shapes do not fit, the batch is longer than the model reads, or `trace` asks for
     /// what the model does not have.
-    fn forward(
-        &self,
-        embeddings: &Tensor,
-        batch: &Batch,
-        trace: &mut Trace<'_>,
-    ) -> Result<Output>;
+    fn forward(&self, embeddings: &Tensor, batch: &Batch, trace: &mut Trace<'_>) -> Result<Output>;
 
     /// The mean over all rows of the word embeddings: `[width]`.
     ///

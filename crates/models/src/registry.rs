@@ -25,8 +25,7 @@ pub struct Family {
     /// Values of `architectures` in `config.json`: the tasks that are supported.
     pub architectures: &'static [&'static str],
     /// Makes a model out of the parts of its directory.
-    pub load:
-        fn(String, &Config, Checkpoint, Tokenizer, &LoadOptions) -> Result<Box<dyn Model>>,
+    pub load: fn(String, &Config, Checkpoint, Tokenizer, &LoadOptions) -> Result<Box<dyn Model>>,
 }
 
 /// How the weights are held.

@@ -184,9 +184,8 @@ impl<'a> Trace<'a> {
     /// If it was not asked for, or no backward pass has reached it.
     pub fn gradient(&self, site: Site) -> Result<Tensor> {
         let tap = self.taps.get(&site).ok_or(Error::NotTraced { site })?;
-        tap.gradient().ok_or_else(|| {
-            glossator_ops::Error::MissingGradient { of: site.to_string() }.into()
-        })
+        tap.gradient()
+            .ok_or_else(|| glossator_ops::Error::MissingGradient { of: site.to_string() }.into())
     }
 
     /// Checks that the model has every site that is asked for. Models call this first.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use glossator_ops::{DType, Device, Linear, LayerNorm, Tensor, Var, Weight};
+use glossator_ops::{DType, Device, LayerNorm, Linear, Tensor, Var, Weight};
 
 use crate::checkpoint::{Checkpoint, RawTensor, RawType};
 use crate::error::{Error, Result};
@@ -45,7 +45,9 @@ impl<'a> Weights<'a> {
             if self.checkpoint.contains(candidate) {
                 return candidate.to_owned();
             }
-            for (new, old) in [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")] {
+            for (new, old) in
+                [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")]
+            {
                 if let Some(stem) = candidate.strip_suffix(new) {
                     let old = format!("{stem}{old}");
                     if self.checkpoint.contains(&old) {

@@ -113,7 +113,6 @@ impl Failure {
     fn hints(&self, hint: &str) {
         assert!(!self.message.contains('\n'), "{}", self.message);
         let got = self.hint.as_deref().unwrap_or("none");
-        println!("{}\n    {got}", self.message);
         assert!(got.starts_with(hint), "{:?} hints {got:?}, not {hint:?}", self.message);
     }
 }
@@ -131,7 +130,10 @@ fn the_copy_is_a_good_model() {
     // And so it is when its parts are written as this file writes them.
     let same = Directory::new().json("config.json", |_| {}).json("tokenizer.json", |_| {});
     let same = same.tensors(|_| {}).model();
-    assert_eq!(predicts(&*same, "a good film"), predicts(&*Directory::new().model(), "a good film"));
+    assert_eq!(
+        predicts(&*same, "a good film"),
+        predicts(&*Directory::new().model(), "a good film")
+    );
 }
 
 // The directory.
@@ -168,11 +170,14 @@ fn configurations_that_are_not() {
     let whole = Directory::new().read("config.json");
     let half = &whole[..whole.len() / 2];
     for (content, message) in [
-        (&b"{hidden_size: 16}"[..], "DIR/config.json: not JSON: key must be a string at line 1 column 2"),
+        (
+            &b"{hidden_size: 16}"[..],
+            "DIR/config.json: not JSON: key must be a string at line 1 column 2",
+        ),
         (b"[]", "DIR/config.json: expected a JSON object, got an array"),
         (b"7", "DIR/config.json: expected a JSON object, got a number"),
         (b"\xff\xfe", "DIR/config.json: not JSON: expected value at line 1 column 1"),
-        (half, "DIR/config.json: not JSON: EOF while parsing an object at line 24 column 7"),
+        (half, "DIR/config.json: not JSON: EOF while parsing a value at line 19 column 28"),
     ] {
         let failure = Directory::new().write("config.json", content).failure();
         assert!(matches!(failure.error, Error::BadConfig { .. }));
@@ -211,22 +216,16 @@ fn numbers_that_no_model_has() {
         ("hidden_size", json!([16]), "[16]"),
         ("num_hidden_layers", json!(-1), "-1"),
         ("num_attention_heads", json!(0), "0"),
-        ("intermediate_size", json!(1e300), "1e300"),
+        ("intermediate_size", json!(1e300), "1e+300"),
         ("vocab_size", json!(u64::MAX), "18446744073709551615"),
         ("max_position_embeddings", json!(false), "false"),
         ("type_vocab_size", json!({}), "{}"),
     ] {
         let failure = Directory::new().config(key, value).failure();
-        failure.says(
-            &format!("DIR/config.json: {key}: {positive} {found}"),
-            "correct the file",
-        );
+        failure.says(&format!("DIR/config.json: {key}: {positive} {found}"), "correct the file");
     }
     let failure = Directory::new().json("config.json", |c| _ = c.remove("hidden_size")).failure();
-    failure.says(
-        &format!("DIR/config.json: hidden_size: {positive} nothing"),
-        "correct the file",
-    );
+    failure.says(&format!("DIR/config.json: hidden_size: {positive} nothing"), "correct the file");
     for eps in [json!(-1e-12), json!("1e-12"), json!({})] {
         let failure = Directory::new().config("layer_norm_eps", eps).failure();
         assert!(failure.message.contains("layer_norm_eps: expected a number of at least zero"));
@@ -288,7 +287,9 @@ fn heads_that_do_not_divide_the_width() {
     for heads in [3_u64, 17, 1 << 31] {
         let failure = Directory::new().config("num_attention_heads", json!(heads)).failure();
         failure.says(
-            &format!("DIR/config.json: hidden_size 16 is not a multiple of num_attention_heads {heads}"),
+            &format!(
+                "DIR/config.json: hidden_size 16 is not a multiple of num_attention_heads {heads}"
+            ),
             "correct the file",
         );
     }
@@ -308,7 +309,8 @@ fn more_layers_than_there_are_tensors() {
             "the weights are not those that config.json describes",
         );
     }
-    let failure = Directory::new().config("num_hidden_layers", json!(u64::from(u32::MAX))).failure();
+    let failure =
+        Directory::new().config("num_hidden_layers", json!(u64::from(u32::MAX))).failure();
     assert!(failure.message.ends_with("expected a positive whole number, got 4294967295"));
 }
 
@@ -367,7 +369,10 @@ fn families_and_tasks_that_are_not_supported() {
     failure.says("DIR/config.json: unknown model family \"mamba\"", "supported families: bert");
 
     let failure = Directory::new().write("config.json", "{}").failure();
-    failure.says("DIR/config.json: model_type: expected the name of a model family, got nothing", "correct the file");
+    failure.says(
+        "DIR/config.json: model_type: expected the name of a model family, got nothing",
+        "correct the file",
+    );
 
     let task = json!(["BertForTokenClassification"]);
     let failure = Directory::new().config("architectures", task).failure();
@@ -385,7 +390,11 @@ fn families_and_tasks_that_are_not_supported() {
         "models with this setting are not supported: use another model",
     );
     let failure = Directory::new().config("hidden_act", json!("swiglu")).failure();
-    assert!(failure.message.contains("hidden_act: expected the name of a supported activation, got \"swiglu\""));
+    assert!(
+        failure
+            .message
+            .contains("hidden_act: expected the name of a supported activation, got \"swiglu\"")
+    );
     let failure = Directory::new().config("hidden_act", json!({"sparse": true})).failure();
     assert!(failure.message.ends_with("hidden_act: expected a string, got {\"sparse\":true}"));
 
@@ -407,7 +416,8 @@ fn families_and_tasks_that_are_not_supported() {
 fn truncated_weights() {
     let whole = Directory::new().read("model.safetensors");
     let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    for length in [0, 1, 7, 8, 9, header - 1, header, header + 1, whole.len() / 2, whole.len() - 1] {
+    for length in [0, 1, 7, 8, 9, header - 1, header, header + 1, whole.len() / 2, whole.len() - 1]
+    {
         let dir = Directory::new().write("model.safetensors", &whole[..length]);
         let failure = dir.failure();
         assert!(
@@ -434,8 +444,11 @@ fn a_header_that_claims_an_exabyte() {
     bytes[..8].copy_from_slice(&(1_u64 << 60).to_le_bytes());
     let failure = Directory::new().write("model.safetensors", bytes).failure();
     assert!(matches!(failure.error, Error::BadWeights { .. }));
-    failure.says("DIR/model.safetensors: not a safetensors file: its header would have 1152921504606846976 \
-         bytes, more than the 100000000 allowed", "the file is damaged");
+    failure.says(
+        "DIR/model.safetensors: not a safetensors file: its header would have 1152921504606846976 \
+         bytes, more than the 100000000 allowed",
+        "the file is damaged",
+    );
 }
 
 #[test]
@@ -532,7 +545,8 @@ fn tokenizers_that_are_not_there_or_damaged() {
         "DIR/tokenizer.json: not a tokenizer: expected ident at line 1 column 2"
     );
     let failure = Directory::new().write("tokenizer_config.json", "{").failure();
-    failure.says("TODO", "save the tokenizer again");
+    assert!(failure.message.starts_with("DIR/tokenizer_config.json: "), "{}", failure.message);
+    failure.hints("save the tokenizer again");
 
     let binary = Directory::copy("bert-vocab-txt").write("vocab.txt", b"[PAD]\n\xff\n");
     binary.failure().says("DIR/vocab.txt: not UTF-8 after byte 6", "save the tokenizer again");
@@ -550,9 +564,7 @@ fn a_tokenizer_with_more_tokens_than_there_are_embeddings() {
         let failure = more.failure();
         assert!(matches!(failure.error, Error::Vocabulary { .. }));
         failure.says(
-            &format!(
-                "the tokenizer has ids from 0 to {id}, but the model has only 183 embeddings"
-            ),
+            &format!("the tokenizer has ids from 0 to {id}, but the model has only 183 embeddings"),
             "the directory's files belong to different models",
         );
     }

@@ -76,7 +76,7 @@ fn documented_shape(site: Site, info: &ModelInfo, batch: &Batch) -> Vec<usize> {
 // What must not change a result.
 
 /// A row's logits and gradient do not depend on what else is in the batch, on the order of rows, or
-/// on the id that fills up. Reached: 1e-15 in f64 and 1e-6 in f32, which is the order of sums: how
+/// on the id that fills up. Reached: 2e-15 in f64 and 2e-6 in f32, which is the order of sums: how
 /// a product is cut into tiles depends on its number of rows.
 fn batching_changes_nothing(model: &dyn Model, texts: &[&str], tolerance: f64) -> f64 {
     let run = |encodings: &[&Encoding], pad| {
@@ -200,10 +200,8 @@ fn a_forward_pass_is_deterministic_and_leaves_no_state() {
         };
         same("again");
         for site in Site::all(model.info().layers) {
-            let mut trace = Trace::new()
-                .keep(site)
-                .gradient_at(site)
-                .edit(site, |x| Ok((x * 3.0)?));
+            let mut trace =
+                Trace::new().keep(site).gradient_at(site).edit(site, |x| Ok((x * 3.0)?));
             let edited = model.forward(&x, &batch, &mut trace).unwrap().logits;
             gradient(&score(&edited), &x).unwrap();
             same(&format!("after a trace of {site}"));
@@ -245,7 +243,7 @@ fn kept_values_have_the_documented_shapes() {
 }
 
 /// The gradient at a site is what a small change of one element there does to the output: central
-/// differences with a step of 1e-5, whose own error is near 1e-10 here. Reached: 4e-10.
+/// differences with a step of 1e-5, whose own error is near 1e-10 here. Reached: 5e-10.
 #[test]
 fn gradients_at_every_site_agree_with_central_differences() {
     const STEP: f64 = 1e-5;
@@ -333,7 +331,8 @@ fn a_replaced_value_has_no_gradient_unless_it_is_a_variable() {
         let mut trace = Trace::new().keep(site).gradient_at(site);
         let output = model.forward(&x, &batch, &mut trace).unwrap().logits;
         gradient(&score(&output), &x).unwrap();
-        let (value, expected) = (trace.value(site).unwrap().detach(), trace.gradient(site).unwrap());
+        let (value, expected) =
+            (trace.value(site).unwrap().detach(), trace.gradient(site).unwrap());
 
         let cuts = matches!(site, Site::Embeddings | Site::Residual(_) | Site::Logits);
         let mut trace = Trace::new().replace(site, value.clone()).gradient_at(site);
@@ -369,8 +368,9 @@ fn attention_can_be_made_uniform() {
         .collect();
     let uniform =
         Tensor::from_vec(uniform, (rows, info.heads, tokens, tokens), &Device::Cpu).unwrap();
-    let by_probabilities =
-        Trace::new().replace(Site::AttentionProbabilities(0), uniform).keep(Site::AttentionOutput(0));
+    let by_probabilities = Trace::new()
+        .replace(Site::AttentionProbabilities(0), uniform)
+        .keep(Site::AttentionOutput(0));
     let by_scores = Trace::new()
         .edit(Site::AttentionScores(0), |scores| {
             // -∞ times zero is not a number: keep the mask.
@@ -520,9 +520,7 @@ fn a_gradient_of_an_earlier_pass_is_not_passed_off_as_that_of_the_last() {
 fn embeddings_and_batches_that_do_not_fit_are_errors() {
     let model = model(DType::F32);
     let (batch, x) = padded_pair(&*model);
-    let fail = |x: &Tensor, batch: &Batch| {
-        model.forward(x, batch, &mut Trace::new()).unwrap_err()
-    };
+    let fail = |x: &Tensor, batch: &Batch| model.forward(x, batch, &mut Trace::new()).unwrap_err();
     let error = fail(&x.narrow(1, 0, 3).unwrap(), &batch).to_string();
     assert_eq!(error, "embeddings: expected shape [2, 7, 16], got [2, 3, 16]");
 
@@ -585,8 +583,18 @@ fn shapes() -> impl Strategy<Value = Shape> {
         // Special tokens take two places.
         let length = length % (positions - 1);
         Shape {
-            heads, head_width, hidden, words, layers, positions, segments, labels, activation, eps,
-            length, seed,
+            heads,
+            head_width,
+            hidden,
+            words,
+            layers,
+            positions,
+            segments,
+            labels,
+            activation,
+            eps,
+            length,
+            seed,
         }
     })
 }

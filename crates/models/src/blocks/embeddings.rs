@@ -34,12 +34,7 @@ impl Embeddings {
     ///
     /// # Errors
     /// If the batch is longer than there are positions.
-    pub fn forward(
-        &self,
-        words: &Tensor,
-        batch: &Batch,
-        trace: &mut Trace<'_>,
-    ) -> Result<Tensor> {
+    pub fn forward(&self, words: &Tensor, batch: &Batch, trace: &mut Trace<'_>) -> Result<Tensor> {
         let (rows, tokens) = (batch.rows(), batch.tokens());
         let words = trace.at(Site::Embeddings, words.clone())?;
         let positions: Vec<u32> = (0..tokens as u32).cycle().take(rows * tokens).collect();

@@ -166,11 +166,8 @@ impl Encoder {
         trace: &mut Trace<'_>,
     ) -> Result<Tensor> {
         let settings = self.settings(batch);
-        let inside = [
-            Site::AttentionValues(l),
-            Site::AttentionScores(l),
-            Site::AttentionProbabilities(l),
-        ];
+        let inside =
+            [Site::AttentionValues(l), Site::AttentionScores(l), Site::AttentionProbabilities(l)];
         let context = if trace.wants(|site| inside.contains(&site)) {
             let (q, k) = (layer.query.forward(&x)?, layer.key.forward(&x)?);
             let v = layer.value.forward(&x)?;

@@ -77,8 +77,7 @@ fn labels(config: &Config) -> Result<Labels> {
         Some("multi_label_classification") => Problem::MultiLabel,
         Some("regression") => Problem::Regression,
         Some(_) => {
-            let expected =
-                "single_label_classification, multi_label_classification or regression";
+            let expected = "single_label_classification, multi_label_classification or regression";
             return Err(config.unsupported("problem_type", expected));
         }
         None if names.len() == 1 => Problem::Regression,
@@ -173,12 +172,7 @@ impl Model for SequenceClassifier {
         self.parts.embeddings.lookup(batch)
     }
 
-    fn forward(
-        &self,
-        embeddings: &Tensor,
-        batch: &Batch,
-        trace: &mut Trace<'_>,
-    ) -> Result<Output> {
+    fn forward(&self, embeddings: &Tensor, batch: &Batch, trace: &mut Trace<'_>) -> Result<Output> {
         trace.check(&self.info)?;
         let expected = [batch.rows(), batch.tokens(), self.info.width];
         if embeddings.dims() != expected {
@@ -188,7 +182,8 @@ impl Model for SequenceClassifier {
         if batch.tokens() > self.parts.positions {
             return Err(Error::TooLong { tokens: batch.tokens(), limit: self.info.max_tokens });
         }
-        if let Some(&segment) = batch.segments().iter().find(|&&s| s as usize >= self.parts.segments)
+        if let Some(&segment) =
+            batch.segments().iter().find(|&&s| s as usize >= self.parts.segments)
         {
             return Err(Error::Segment { segment, segments: self.parts.segments });
         }

@@ -11,7 +11,8 @@ pub(crate) fn distance(got: &[f64], want: &[f64]) -> f64 {
     let largest = want.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
     let differences = got.iter().zip(want).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() });
     // f64::max would drop a NaN.
-    let worst = differences.fold(0.0_f64, |worst, d| if d.is_nan() { f64::INFINITY } else { worst.max(d) });
+    let worst =
+        differences.fold(0.0_f64, |worst, d| if d.is_nan() { f64::INFINITY } else { worst.max(d) });
     if worst == 0.0 { 0.0 } else { worst / largest }
 }
 
