@@ -1,11 +1,28 @@
-//! Chores of the workspace.
+//! Chores of the workspace: `cargo xtask` lists them.
 
 mod bench;
+mod golden;
+mod python;
+mod test;
 
-fn main() -> anyhow::Result<()> {
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+cargo xtask test          everything that must hold before a change lands
+cargo xtask golden        write testdata/ again with PyTorch and Captum
+cargo xtask bench peers   compare with PyTorch and Captum, side by side";
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test", ..] => test::run(root, &args[1..]),
+        ["golden", ..] => golden::run(root, &args[1..]),
         ["bench", "peers", ..] => bench::peers(&args[2..]),
-        _ => anyhow::bail!("cargo xtask bench peers"),
+        [] => bail!("{USAGE}"),
+        [unknown, ..] => bail!("unknown chore {unknown:?}\n{USAGE}"),
     }
 }

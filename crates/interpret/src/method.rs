@@ -97,6 +97,8 @@ pub struct Attribution {
     pub converged: Option<bool>,
     /// Number of gradients computed.
     pub gradient_evaluations: usize,
+    /// Whether the scores are magnitudes, without a direction.
+    pub magnitudes: bool,
     /// What a reader must know to read the scores right.
     pub notes: Vec<String>,
 }
@@ -113,6 +115,7 @@ impl Attribution {
             token_errors: None,
             converged: None,
             gradient_evaluations,
+            magnitudes: false,
             notes: Vec::new(),
         }
     }

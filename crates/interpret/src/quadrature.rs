@@ -288,16 +288,17 @@ pub fn adaptive(
         let mut integral = total(&panels, ends);
         integral.evaluations = spent;
         let allowed = limits.tolerance * integral.scale;
-        let worst_token = integral.errors.iter().copied().fold(0.0, f64::max);
-        // Panels' completeness errors may cancel in the sum; that is luck, not convergence.
-        let incomplete: f64 = panels.iter().map(|p| p.completeness.abs()).sum();
-        if worst_token <= allowed && incomplete <= allowed {
+        if within(panels.iter(), allowed) {
             integral.converged = true;
             return Ok(integral);
         }
         panels.sort_by(|x, y| y.badness().total_cmp(&x.badness()));
         let worst = panels.iter().filter(|p| p.can_split()).map(Panel::badness).next();
-        let Some(worst) = worst.filter(|&w| w > 0.0) else {
+        // Where panels that cannot be split are too bad already and all others are good enough,
+        // the rest of the budget would be spent on rounding errors.
+        let stuck = !within(panels.iter().filter(|p| !p.can_split()), allowed)
+            && within(panels.iter().filter(|p| p.can_split()), allowed);
+        let Some(worst) = worst.filter(|&w| w > 0.0 && !stuck) else {
             integral.stopped = Some(Stopped::Violent);
             return Ok(integral);
         };
@@ -321,6 +322,18 @@ pub fn adaptive(
         spent += PANEL_POINTS * parts.len();
         panels.extend(make(&parts)?);
     }
+}
+
+/// Whether the panels' errors together, of each element and of completeness, are at most `allowed`.
+fn within<'a>(panels: impl Iterator<Item = &'a Panel>, allowed: f64) -> bool {
+    let (mut errors, mut incomplete) = (Vec::new(), 0.0);
+    for panel in panels {
+        errors.resize(panel.errors.len(), 0.0);
+        errors.iter_mut().zip(&panel.errors).for_each(|(sum, error)| *sum += error);
+        // Completeness errors may cancel in the sum; that is luck, not convergence.
+        incomplete += panel.completeness.abs();
+    }
+    incomplete <= allowed && errors.iter().all(|&error| error <= allowed)
 }
 
 fn total(panels: &[Panel], ends: (f64, f64)) -> Integral {

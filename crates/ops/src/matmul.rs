@@ -96,10 +96,6 @@ pub(crate) fn product<T: Real>(
     }
 }
 
-/// At most this many rows go to the dot-product kernel; measured break-even with `gemm` 0.19 on
-/// Zen 4 (`cargo bench -p glossator-ops matmul`).
-const FEW_ROWS: usize = 96;
-
 /// `out[m, n] = a[m, k] b[n, k]ᵀ`: both inputs have contiguous rows. `out` has rows of
 /// `out_stride` and is overwritten in its first `n` columns.
 pub(crate) fn product_nt<T: Real>(
@@ -110,8 +106,7 @@ pub(crate) fn product_nt<T: Real>(
     out_stride: usize,
 ) {
     let (m, k, n) = dims;
-    if m <= FEW_ROWS
-        && k > 0
+    if dots_are_faster(m, k)
         && let (Some(a32), Some(b32)) = (T::as_f32(a.data), T::as_f32(b.data))
         && let Some(out32) = T::as_f32_mut(out)
     {
@@ -125,6 +120,27 @@ pub(crate) fn product_nt<T: Real>(
     }
 }
 
+/// Whether dot products of rows beat `gemm` 0.19, which packs a transposed copy of `b` first.
+///
+/// GFLOP/s of one Zen 4 core (peak 118), dots against gemm, for `k` x `n` of
+///
+/// | rows | 32 x 32 | 384 x 384 | 768 x 768 | 1536 x 384 | 3072 x 768 |
+/// |---|---|---|---|---|---|
+/// | 8 | 17 : 22 | 77 : 26 | 87 : 15 | 91 : 7 | 76 : 4 |
+/// | 32 | 24 : 56 | 87 : 69 | 92 : 43 | 100 : 23 | 74 : 16 |
+/// | 128 | 24 : 88 | 88 : 97 | 94 : 74 | 98 : 56 | 68 : 35 |
+/// | 256 | 24 : 94 | 83 : 103 | 95 : 94 | 99 : 76 | 78 : 70 |
+/// | 512 | 25 : 87 | 94 : 111 | 92 : 86 | 97 : 91 | 72 : 74 |
+///
+/// Short rows (one attention head) spend their time adding up registers: gemm's.
+fn dots_are_faster(m: usize, k: usize) -> bool {
+    match k {
+        0..128 => false,
+        128..512 => m <= 96,
+        _ => m <= 384,
+    }
+}
+
 impl<T> View<'_, T> {
     /// The same geometry over no data, to carry it to another scalar type.
     fn cast<U>(&self) -> View<'static, U> {
@@ -132,8 +148,8 @@ impl<T> View<'_, T> {
     }
 }
 
-/// The dot-product kernel: tiles of 4 x 4 (two or four SIMD registers of loads feed sixteen
-/// multiply-adds), the longest dimension along the registers.
+/// The dot-product kernel: tiles of several rows of `a` by several rows of `b`, the longest
+/// dimension along the registers.
 struct DotRows<'a> {
     dims: (usize, usize, usize),
     a: View<'a, f32>,
@@ -142,84 +158,92 @@ struct DotRows<'a> {
     out_stride: usize,
 }
 
-/// Columns of `k` per pass, so that four rows of `b` stay in the first-level cache.
-const K_BLOCK: usize = 1024;
+/// Elements of `a` per pass: they stay in the second-level cache while `b` streams by.
+const A_BLOCK: usize = 96 * 1024;
 
 impl WithSimd for DotRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { dims: (m, k, n), a, b, out, out_stride } = self;
-        let a_row = |r: usize, k0: usize, k1: usize| &a.data[r * a.row_stride..][k0..k1];
-        let b_row = |r: usize, k0: usize, k1: usize| &b.data[r * b.row_stride..][k0..k1];
-        let mut k0 = 0;
-        while k0 < k {
-            let k1 = k.min(k0 + K_BLOCK);
-            let first = k0 == 0;
-            let mut j = 0;
-            while j < n {
-                let nj = (n - j).min(4);
-                // Rows beyond the edge repeat the last one; their products are not stored.
-                let bs = std::array::from_fn(|c| b_row(j + c.min(nj - 1), k0, k1));
-                let mut i = 0;
-                while i < m {
-                    let mi = (m - i).min(4);
-                    let rows = std::array::from_fn(|r| a_row(i + r.min(mi - 1), k0, k1));
-                    let tile = dot_tile(simd, rows, bs);
-                    for (r, sums) in tile.iter().enumerate().take(mi) {
-                        let target = &mut out[(i + r) * out_stride + j..][..nj];
-                        for (value, &sum) in target.iter_mut().zip(sums) {
-                            *value = if first { sum } else { *value + sum };
-                        }
-                    }
-                    i += 4;
-                }
-                j += 4;
-            }
-            k0 = k1;
-        }
+        // Sums, one row of `a` and one value of `b` must fit the registers: with 16 of them the
+        // large tile would run at half the speed of the small one.
+        if S::REGISTER_COUNT >= 32 { self.run::<S, 4, 6>(simd) } else { self.run::<S, 2, 4>(simd) }
     }
 }
 
-/// All sixteen dot products of four rows with four rows.
-#[inline(always)]
-fn dot_tile<S: Simd>(simd: S, a: [&[f32]; 4], b: [&[f32]; 4]) -> [[f32; 4]; 4] {
-    let split = |row| S::as_simd_f32s(row);
-    let (a0, a0_tail) = split(a[0]);
-    let len = a0.len();
-    let (a1, a2, a3) = (&split(a[1]).0[..len], &split(a[2]).0[..len], &split(a[3]).0[..len]);
-    let (b0, b1) = (&split(b[0]).0[..len], &split(b[1]).0[..len]);
-    let (b2, b3) = (&split(b[2]).0[..len], &split(b[3]).0[..len]);
-    let zero = simd.splat_f32s(0.0);
-    let mut acc = [[zero; 4]; 4];
-    for p in 0..len {
-        let (x0, x1, x2, x3) = (a0[p], a1[p], a2[p], a3[p]);
-        let (y0, y1, y2, y3) = (b0[p], b1[p], b2[p], b3[p]);
-        acc[0][0] = simd.mul_add_f32s(x0, y0, acc[0][0]);
-        acc[0][1] = simd.mul_add_f32s(x0, y1, acc[0][1]);
-        acc[0][2] = simd.mul_add_f32s(x0, y2, acc[0][2]);
-        acc[0][3] = simd.mul_add_f32s(x0, y3, acc[0][3]);
-        acc[1][0] = simd.mul_add_f32s(x1, y0, acc[1][0]);
-        acc[1][1] = simd.mul_add_f32s(x1, y1, acc[1][1]);
-        acc[1][2] = simd.mul_add_f32s(x1, y2, acc[1][2]);
-        acc[1][3] = simd.mul_add_f32s(x1, y3, acc[1][3]);
-        acc[2][0] = simd.mul_add_f32s(x2, y0, acc[2][0]);
-        acc[2][1] = simd.mul_add_f32s(x2, y1, acc[2][1]);
-        acc[2][2] = simd.mul_add_f32s(x2, y2, acc[2][2]);
-        acc[2][3] = simd.mul_add_f32s(x2, y3, acc[2][3]);
-        acc[3][0] = simd.mul_add_f32s(x3, y0, acc[3][0]);
-        acc[3][1] = simd.mul_add_f32s(x3, y1, acc[3][1]);
-        acc[3][2] = simd.mul_add_f32s(x3, y2, acc[3][2]);
-        acc[3][3] = simd.mul_add_f32s(x3, y3, acc[3][3]);
+impl DotRows<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize, const COLS: usize>(mut self, simd: S) {
+        let (m, k, n) = self.dims;
+        let block = (A_BLOCK / k.max(1)).max(ROWS) / ROWS * ROWS;
+        for i0 in (0..m).step_by(block) {
+            for j in (0..n).step_by(COLS) {
+                for i in (i0..m.min(i0 + block)).step_by(ROWS) {
+                    // A tile of fewer rows for the last ones, for short inputs.
+                    match m - i {
+                        1 => self.tile::<S, 1, COLS>(simd, i, j),
+                        2 => self.tile::<S, 2, COLS>(simd, i, j),
+                        3 if ROWS > 3 => self.tile::<S, 3, COLS>(simd, i, j),
+                        _ => self.tile::<S, ROWS, COLS>(simd, i, j),
+                    }
+                }
+            }
+        }
     }
-    let tail = a[0].len() - a0_tail.len();
-    std::array::from_fn(|r| {
-        std::array::from_fn(|c| {
-            let rest: f32 = a[r][tail..].iter().zip(&b[c][tail..]).map(|(x, y)| x * y).sum();
-            simd.reduce_sum_f32s(acc[r][c]) + rest
-        })
-    })
+
+    /// The dot products of `ROWS` rows of `a` from `i` on with `COLS` rows of `b` from `j` on.
+    ///
+    /// Plain loops over arrays of constant size: they unroll into registers. (With closures, as
+    /// in `array::from_fn`, the sums below compile to calls outside the SIMD level: a third of
+    /// the speed.)
+    #[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const COLS: usize>(
+        &mut self,
+        simd: S,
+        i: usize,
+        j: usize,
+    ) {
+        let (_, k, n) = self.dims;
+        let columns = COLS.min(n - j);
+        let empty: (&[S::f32s], &[f32]) = (&[], &[]);
+        let (mut a, mut b) = ([empty; ROWS], [empty; COLS]);
+        for r in 0..ROWS {
+            a[r] = S::as_simd_f32s(&self.a.data[(i + r) * self.a.row_stride..][..k]);
+        }
+        for c in 0..COLS {
+            // Beyond the edge the last row again; its products are not stored.
+            let row = j + c.min(columns - 1);
+            b[c] = S::as_simd_f32s(&self.b.data[row * self.b.row_stride..][..k]);
+        }
+        let len = a[0].0.len();
+        let (mut x, mut y): ([&[S::f32s]; ROWS], [&[S::f32s]; COLS]) = ([&[]; ROWS], [&[]; COLS]);
+        for r in 0..ROWS {
+            x[r] = &a[r].0[..len];
+        }
+        for c in 0..COLS {
+            y[c] = &b[c].0[..len];
+        }
+        let mut sums = [[simd.splat_f32s(0.0); COLS]; ROWS];
+        for p in 0..len {
+            for r in 0..ROWS {
+                for c in 0..COLS {
+                    sums[r][c] = simd.mul_add_f32s(x[r][p], y[c][p], sums[r][c]);
+                }
+            }
+        }
+        for r in 0..ROWS {
+            let out = &mut self.out[(i + r) * self.out_stride + j..][..columns];
+            for c in 0..columns {
+                let mut sum = simd.reduce_sum_f32s(sums[r][c]);
+                for (x, y) in a[r].1.iter().zip(b[c].1) {
+                    sum += x * y;
+                }
+                out[c] = sum;
+            }
+        }
+    }
 }
 
 /// [`product_nt`] with the columns of `out` (rows of `b`) split over threads.
@@ -314,23 +338,52 @@ mod tests {
         out
     }
 
+    /// The kernel with the tile of machines with few registers.
+    struct SmallTile<'a>(DotRows<'a>);
+
+    impl WithSimd for SmallTile<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            self.0.run::<S, 2, 4>(simd);
+        }
+    }
+
     proptest! {
-        /// The dot-product kernel and its split over threads agree with the definition on all
-        /// edge sizes (tiles of 4, registers of 4 to 16, blocks of 1,024).
+        /// The dot-product kernel agrees with the definition on all edge sizes (tiles of 4 x 6 and
+        /// 2 x 4, registers of 4 to 16, blocks), and writes only its columns.
         #[test]
         fn dot_rows_agree_with_the_definition(
             m in 1usize..10, k in 1usize..70, n in 1usize..40, long in proptest::bool::ANY,
         ) {
-            let k = if long { k + 1000 } else { k };
+            let k = if long { k + A_BLOCK / 4 } else { k };
             let value = |i: usize| ((i * 2_654_435_761) % 1000) as f32 / 500.0 - 1.0;
             let a: Vec<f32> = (0..m * k).map(value).collect();
             let b: Vec<f32> = (0..n * k).map(|i| value(i + 77)).collect();
             let expected = naive(m, k, n, &a, &b);
-            let mut out = vec![f32::NAN; m * n];
-            product_nt((m, k, n), View::rows(&a, k), View::rows(&b, k), &mut out, n);
-            for (got, want) in out.iter().zip(&expected) {
-                // Sums of k products below 1: a few units in the last place of k.
-                prop_assert!((got - want).abs() < 1e-6 * k as f32 + 1e-6, "{got} {want}");
+            for small in [false, true] {
+                let out_stride = n + 3;
+                let mut out = vec![7.0; m * out_stride];
+                let dots = DotRows {
+                    dims: (m, k, n),
+                    a: View::rows(&a, k),
+                    b: View::rows(&b, k),
+                    out: &mut out,
+                    out_stride,
+                };
+                if small {
+                    Arch::new().dispatch(SmallTile(dots));
+                } else {
+                    Arch::new().dispatch(dots);
+                }
+                for (out, want) in out.chunks(out_stride).zip(expected.chunks(n)) {
+                    prop_assert_eq!(&out[n..], &[7.0; 3]);
+                    for (got, want) in out.iter().zip(want) {
+                        // Sums of k products below 1: a few units in the last place of k.
+                        prop_assert!((got - want).abs() < 1e-6 * k as f32 + 1e-6, "{got} {want}");
+                    }
+                }
             }
         }
     }

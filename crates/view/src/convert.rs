@@ -136,6 +136,7 @@ fn explanation_of(
     out.gradient_evaluations = attribution.gradient_evaluations as u64;
     out.token_error_estimates =
         attribution.token_errors.as_ref().map(|errors| split(encoding, errors.iter().copied()));
+    out.magnitudes = attribution.magnitudes;
     out.notes = attribution.notes.clone();
     out
 }

@@ -54,6 +54,7 @@ impl Method for Gradient {
             Reduction::L2 => None,
         };
         let mut attribution = Attribution::new(scores, subject.output(), 1);
+        attribution.magnitudes = self.reduction == Reduction::L2;
         attribution.notes.extend(note);
         Ok(attribution)
     }
@@ -75,6 +76,8 @@ impl Method for AllenNlp {
     fn attribute(&self, subject: &Subject<'_>) -> Result<Attribution> {
         let mut scores = dot_rows(&subject.gradient()?, subject.embeddings(), subject.width());
         shares(&mut scores);
-        Ok(Attribution::new(scores, subject.output(), 1))
+        let mut attribution = Attribution::new(scores, subject.output(), 1);
+        attribution.magnitudes = true;
+        Ok(attribution)
     }
 }

@@ -349,6 +349,7 @@ impl Method for AllenNlp {
                 .to_owned(),
         );
         shares(&mut attribution.scores);
+        attribution.magnitudes = true;
         Ok(attribution)
     }
 }

@@ -151,6 +151,7 @@ impl SmoothGrad {
         let reduction = if signed { Reduction::Sum } else { Reduction::L2 };
         let scores = reduction.apply(&means.vectors, width);
         let mut attribution = Attribution::new(scores, subject.output(), self.samples);
+        attribution.magnitudes = self.squared || !signed;
         if signed {
             // A sum is linear in the samples, so their spread is its error; a norm is not.
             attribution.token_errors = standard_errors(&means.per_sample, &attribution.scores);
@@ -263,6 +264,7 @@ impl Method for AllenNlp {
         let mut attribution = smooth.attribute(subject)?;
         attribution.token_errors = None;
         shares(&mut attribution.scores);
+        attribution.magnitudes = true;
         Ok(attribution)
     }
 }

@@ -25,7 +25,9 @@ impl Scale {
             .flat_map(|(field, scores)| field.tokens.iter().zip(scores))
             .filter_map(|(token, score)| token.special.then_some(*score));
         let max = units.chain(special).fold(0.0, |max: f64, score| max.max(score.abs()));
-        let signed = explanation.scores.iter().flatten().any(|score| *score < 0.0);
+        // A sign that is there is shown, whatever the method promised.
+        let negative = explanation.scores.iter().flatten().any(|score| *score < 0.0);
+        let signed = negative || !explanation.magnitudes;
         Self { max, signed, digits: Digits::of(max) }
     }
 

@@ -31,6 +31,9 @@ pub struct Explanation {
     /// The error estimate of each score, aligned with `scores`; absent when the method gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_error_estimates: Option<Vec<Vec<f64>>>,
+    /// Whether the scores are magnitudes, without a direction; absent when they are signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub magnitudes: bool,
     /// What a reader of the scores should know, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -55,6 +58,7 @@ impl Explanation {
             converged: None,
             gradient_evaluations: 0,
             token_error_estimates: None,
+            magnitudes: false,
             notes: Vec::new(),
         }
     }

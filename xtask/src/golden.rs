@@ -1,0 +1,32 @@
+//! `cargo xtask golden`: writes the reference numbers again, with PyTorch and Captum.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::python;
+
+/// The scripts, in the order in which they depend on each other.
+const SCRIPTS: [&str; 4] =
+    ["make_models.py", "bert_golden.py", "captum_golden.py", "tokenizer_golden.py"];
+
+/// Runs every script; `git diff testdata` then shows what changed, which should be nothing.
+pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
+    if let Some(unknown) = args.first() {
+        bail!("cargo xtask golden takes no arguments, got {unknown:?}");
+    }
+    let python = python::environment(root)?;
+    for script in SCRIPTS {
+        let path = root.join("tools/reference").join(script);
+        let status = Command::new(&python)
+            .current_dir(root)
+            .arg(&path)
+            .status()
+            .with_context(|| format!("cannot run {}", python.display()))?;
+        if !status.success() {
+            bail!("tools/reference/{script} failed");
+        }
+    }
+    Ok(())
+}
