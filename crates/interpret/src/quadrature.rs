@@ -226,8 +226,12 @@ impl Panel {
         // for each element, and never less than a tenth of the difference, lest the sum's error
         // has cancelled. (QUADPACK's power law of the difference is for tolerances of many
         // digits: at half a percent it already gives up, which measured three times the cost.)
-        let improvement =
-            completeness.abs() / (gauss_sum - difference).abs().max(f64::MIN_POSITIVE);
+        // Where elements cancel so well that the sum shows nothing of their differences, nothing
+        // is known.
+        let (gauss_error, differences) =
+            ((gauss_sum - difference).abs(), errors.iter().sum::<f64>());
+        let informative = gauss_error > 0.01 * differences;
+        let improvement = if informative { completeness.abs() / gauss_error } else { 1.0 };
         let factor = (10.0 * improvement).clamp(0.1, 1.0);
         for (error, floor) in errors.iter_mut().zip(&floors) {
             *error = (*error * factor).max(*floor);

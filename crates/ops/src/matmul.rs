@@ -199,12 +199,7 @@ impl DotRows<'_> {
     /// the speed.)
     #[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
     #[inline(always)]
-    fn tile<S: Simd, const ROWS: usize, const COLS: usize>(
-        &mut self,
-        simd: S,
-        i: usize,
-        j: usize,
-    ) {
+    fn tile<S: Simd, const ROWS: usize, const COLS: usize>(&mut self, simd: S, i: usize, j: usize) {
         let (_, k, n) = self.dims;
         let columns = COLS.min(n - j);
         let empty: (&[S::f32s], &[f32]) = (&[], &[]);

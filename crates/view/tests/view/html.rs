@@ -83,7 +83,8 @@ fn the_legend_names_what_is_there() {
         page.lines().find(|line| line.contains("class=\"legend\"")).unwrap().to_owned()
     };
     insta::assert_snapshot!(legend(&sample::film()), @r#"<p class="legend"><span class="w p7">orange, solid line</span> raises the logit (<bdi>positive</bdi>), <span class="w n7">blue, dotted line</span> lowers it; full colour: ±2.40</p>"#);
-    let unsigned = sample::document(&[("text", "a b")], |n, _| n as f64);
+    let mut unsigned = sample::document(&[("text", "a b")], |n, _| n as f64);
+    unsigned.explanations[0].magnitudes = true;
     insta::assert_snapshot!(legend(&unsigned), @r#"<p class="legend"><span class="w s7">the deeper the purple</span> the more it matters for the logit (<bdi>positive</bdi>); full colour: 2.00</p>"#);
     let zero = sample::document(&[("text", "a b")], |_, _| 0.0);
     insta::assert_snapshot!(legend(&zero), @r#"<p class="legend">every score is zero</p>"#);

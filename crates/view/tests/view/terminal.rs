@@ -151,7 +151,8 @@ fn without_a_completeness_error_there_is_none() {
 
 #[test]
 fn all_zero_and_unsigned_scores() {
-    let zero = sample::document(&[("text", "a b")], |_, _| 0.0);
+    let mut zero = sample::document(&[("text", "a b")], |_, _| 0.0);
+    zero.explanations[0].magnitudes = true;
     let list = |document: &Document| {
         let text = show(document, Options { width: 40, ..Options::default() });
         text.lines().skip(7).take(3).map(str::trim_start).collect::<Vec<_>>().join("\n")
@@ -161,7 +162,9 @@ fn all_zero_and_unsigned_scores() {
     b               0.00
     special tokens  0.00
     ");
-    let unsigned = sample::document(&[("text", "a b")], |_, w| if w == "a" { 1.0 } else { 0.25 });
+    let mut unsigned =
+        sample::document(&[("text", "a b")], |_, w| if w == "a" { 1.0 } else { 0.25 });
+    unsigned.explanations[0].magnitudes = true;
     insta::assert_snapshot!(list(&unsigned), @"
     a               1.00  ████████████████
     b               0.25  ████
@@ -175,6 +178,7 @@ fn wide_characters_line_up_and_controls_are_spelled_out() {
         sample::document(&[("text", "电影 \u{1b}[2J \u{202e}x e\u{301}")], |n, _| n as f64);
     document.explanations[0].target = Target::contrast("gut", "\u{7}", "logit");
     document.prediction = Prediction::regression("score\n", 2.5);
+    document.explanations[0].magnitudes = true;
     insta::assert_snapshot!(show(&document, Options { width: 50, ..Options::default() }), @r#"
     score␊ 2.500
     why gut rather than ␇ · difference in logit ·
