@@ -38,7 +38,7 @@ pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use glossator_ops::{DType, Device, Tensor, Var};
 pub use model::{Labels, Model, ModelInfo, Output, Problem, Task};
-pub use registry::{FAMILIES, Family, LoadOptions, Parameters, load};
+pub use registry::{FAMILIES, Family, Load, LoadOptions, Parameters, load};
 pub use text::{Encoding, Field, Token, Tokenizer};
 pub use trace::{Site, Trace};
 pub use weights::Weights;

@@ -14,6 +14,10 @@ use crate::text::Tokenizer;
 /// Every family that can be loaded. A new one is one line here and one file in `families/`.
 pub static FAMILIES: &[&Family] = &[&families::bert::FAMILY];
 
+/// Makes a model out of its name and the parts of its directory.
+pub type Load =
+    fn(String, &Config, Checkpoint, Tokenizer, &LoadOptions) -> Result<Box<dyn Model>>;
+
 /// A model family.
 pub struct Family {
     /// The name in the wire format.
@@ -25,7 +29,7 @@ pub struct Family {
     /// Values of `architectures` in `config.json`: the tasks that are supported.
     pub architectures: &'static [&'static str],
     /// Makes a model out of the parts of its directory.
-    pub load: fn(String, &Config, Checkpoint, Tokenizer, &LoadOptions) -> Result<Box<dyn Model>>,
+    pub load: Load,
 }
 
 /// How the weights are held.

@@ -118,7 +118,7 @@ impl Activation {
             ($derivative:expr) => {
                 simd(|| {
                     for (gradient, &x) in gradient.iter_mut().zip(x) {
-                        *gradient = *gradient * $derivative(x);
+                        *gradient *= $derivative(x);
                     }
                 })
             };

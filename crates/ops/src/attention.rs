@@ -216,7 +216,7 @@ fn repeat_heads(x: &Tensor, times: usize) -> Result<Tensor> {
 fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads) -> Result<()> {
     let (batch, _, q_width) = q.dims3()?;
     let (k_batch, n_keys, k_width) = k.dims3()?;
-    if heads.keys == 0 || heads.queries % heads.keys != 0 {
+    if heads.keys == 0 || !heads.queries.is_multiple_of(heads.keys) {
         let expected = "a divisor of the query heads";
         return Err(shape_error("attention", "key heads", expected, heads));
     }
@@ -293,7 +293,7 @@ impl Attention {
                     for (query, row) in p.chunks_mut(nk).enumerate() {
                         let row = &mut row[..mask.visible(b, query, nq, nk)];
                         for value in row.iter_mut() {
-                            *value = *value * scale;
+                            *value *= scale;
                         }
                         softmax_row(row);
                     }

@@ -201,7 +201,7 @@ impl CustomOp2 for Normalise {
                         let (mean, scale) = statistics[row];
                         let (mean, scale) = (T::of(mean), T::of(scale));
                         for (dx, &w) in dx.iter_mut().zip(weight) {
-                            *dx = *dx * w;
+                            *dx *= w;
                         }
                         let mean_h = lane_sum(width, |i| dx[i]) / count;
                         let mean_hx = lane_sum(width, |i| {

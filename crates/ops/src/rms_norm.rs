@@ -110,7 +110,7 @@ impl CustomOp1 for Normalise {
                     for ((dx, x), &scale) in rows.zip(scales) {
                         let scale = T::of(scale);
                         for (dx, &w) in dx.iter_mut().zip(weight) {
-                            *dx = *dx * w;
+                            *dx *= w;
                         }
                         let mean_hx = lane_sum(width, |i| dx[i] * (x[i] * scale)) / count;
                         for (dx, &x) in dx.iter_mut().zip(x) {

@@ -57,7 +57,7 @@ pub(crate) fn softmax_row<T: Real>(row: &mut [T]) {
     }
     let scale = T::ONE / lane_sum(row.len(), |i| row[i]);
     for value in row.iter_mut() {
-        *value = *value * scale;
+        *value *= scale;
     }
 }
 
@@ -122,7 +122,7 @@ impl CustomOp1 for LogSoftmax {
                     let max = largest(row);
                     let log_sum = lane_sum(row.len(), |i| (row[i] - max).exp()).ln() + max;
                     for value in row.iter_mut() {
-                        *value = *value - log_sum;
+                        *value -= log_sum;
                     }
                 }
             });
@@ -141,7 +141,7 @@ impl CustomOp1 for LogSoftmax {
                     for (y, dx) in y.chunks(width).zip(dx.chunks_mut(width)) {
                         let sum = lane_sum(dx.len(), |i| dx[i]);
                         for (dx, &y) in dx.iter_mut().zip(y) {
-                            *dx = *dx - y.exp() * sum;
+                            *dx -= y.exp() * sum;
                         }
                     }
                 });

@@ -142,7 +142,7 @@ impl Encoder {
             if l == last && rows == Rows::First && !sees_last {
                 return self.first_row(layer, &x, batch);
             }
-            x = self.layer(l, layer, x, batch, trace)?;
+            x = self.layer(l, layer, &x, batch, trace)?;
         }
         Ok(if rows == Rows::First { x.narrow(1, 0, 1)? } else { x })
     }
@@ -161,7 +161,7 @@ impl Encoder {
         &self,
         l: usize,
         layer: &Layer,
-        x: Tensor,
+        x: &Tensor,
         batch: &Batch,
         trace: &mut Trace<'_>,
     ) -> Result<Tensor> {
@@ -169,8 +169,8 @@ impl Encoder {
         let inside =
             [Site::AttentionValues(l), Site::AttentionScores(l), Site::AttentionProbabilities(l)];
         let context = if trace.wants(|site| inside.contains(&site)) {
-            let (q, k) = (layer.query.forward(&x)?, layer.key.forward(&x)?);
-            let v = layer.value.forward(&x)?;
+            let (q, k) = (layer.query.forward(x)?, layer.key.forward(x)?);
+            let v = layer.value.forward(x)?;
             // candle's error type carries ours through the operation and back.
             let mut failed = None;
             let hook = &mut |stage, value| {
@@ -191,12 +191,12 @@ impl Encoder {
                 (context, None) => context?,
             }
         } else {
-            let qkv = linear_concat(&x, &[&layer.query, &layer.key, &layer.value])?;
+            let qkv = linear_concat(x, &[&layer.query, &layer.key, &layer.value])?;
             attention_packed(&qkv, &settings)?
         };
         let attended = layer.attention_output.forward(&context)?;
         let attended = trace.at(Site::AttentionOutput(l), attended)?;
-        let x = layer.attention_norm.forward_residual(&attended, &x)?;
+        let x = layer.attention_norm.forward_residual(&attended, x)?;
         let fed = trace.at(Site::Mlp(l), layer.mlp.forward(&x)?)?;
         trace.at(Site::Residual(l + 1), layer.output_norm.forward_residual(&fed, &x)?)
     }
