@@ -6,13 +6,23 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::method_flags::MethodFlags;
 
+const EXIT_STATUS: &str = "Exit status: 0 success; 2 usage or bad input; 3 a failure of glossator \
+    itself; 130 interrupted. A broken pipe is success.";
+
+const EXAMPLES: &str = "Examples:
+  glossator explain \"a touching , funny and wise film\"
+  glossator explain --target negative --method occlusion \"not bad at all\"
+  glossator explain --model ./my-bert --file reviews.txt --format json > out.jsonl
+  glossator explain -- \"-- a text that begins with a dash\"
+
+Exit status: 0 success; 2 usage or bad input, in any of the texts; 3 a failure of
+glossator itself; 130 interrupted. A broken pipe is success.";
+
 /// Why did the model say that, and how does it break?
 ///
 /// Explains the predictions of language models with exact gradients, offline, from one binary.
 #[derive(Debug, Parser)]
-#[command(name = "glossator", version, propagate_version = true, max_term_width = 100)]
-#[command(after_long_help = "Exit status: 0 success; 2 usage or bad input; 3 a failure of \
-    glossator itself; 130 interrupted. A broken pipe is success.")]
+#[command(name = "glossator", version, max_term_width = 100, after_long_help = EXIT_STATUS)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -21,6 +31,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Predict, and show what each word did for it
+    #[command(after_long_help = EXAMPLES)]
     Explain(Box<ExplainArgs>),
     /// List the methods with meaning, citation, cost and settings
     Methods(MethodsArgs),
@@ -40,30 +51,24 @@ pub(crate) enum Command {
     },
 }
 
-/// Predict, and show what each word did for it.
-///
-/// Examples:
-///   glossator explain "a touching , funny and wise film"
-///   glossator explain --target negative --method occlusion "not bad at all"
-///   glossator explain --model ./my-bert --file reviews.txt --format json > out.jsonl
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct ExplainArgs {
     /// Text to explain; several texts are explained in turn; - reads standard input, one a line
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
 
-    /// File with one text a line, or JSON Lines (ending .jsonl or .ndjson); - is standard input
+    /// File with one text a line (a blank line is an empty text), or JSON Lines (ending .jsonl or
+    /// .ndjson); - is standard input
     #[arg(long, value_name = "PATH", conflicts_with = "texts", help_heading = "Input")]
     pub(crate) file: Option<PathBuf>,
 
-    /// How --file and standard input are read; auto goes by the file's ending
-    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Input")]
-    pub(crate) input_format: InputFormat,
+    /// How --file and standard input are read [default: by the file's ending]
+    #[arg(long, value_name = "FORMAT", help_heading = "Input")]
+    pub(crate) input_format: Option<InputFormat>,
 
-    /// The key of the text in each object of JSON Lines
-    #[arg(long, value_name = "KEY", default_value = "text", help_heading = "Input")]
-    pub(crate) text_key: String,
+    /// The key of the text in each object of JSON Lines [default: text]
+    #[arg(long, value_name = "KEY", help_heading = "Input")]
+    pub(crate) text_key: Option<String>,
 
     /// Cut texts that are longer than the model reads, instead of failing
     #[arg(long, help_heading = "Input")]
@@ -73,14 +78,9 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Model and target")]
     pub(crate) model: Option<PathBuf>,
 
-    /// What to explain: predicted, a label, or A-vs-B (why A rather than B)
-    #[arg(
-        long,
-        value_name = "TARGET",
-        default_value = "predicted",
-        help_heading = "Model and target"
-    )]
-    pub(crate) target: String,
+    /// What to explain: predicted, a label, or A-vs-B (why A rather than B) [default: predicted]
+    #[arg(long, value_name = "TARGET", help_heading = "Model and target")]
+    pub(crate) target: Option<String>,
 
     /// How the target is measured: logit, probability, log-probability or loss [default: logit]
     #[arg(long, value_name = "QUANTITY", help_heading = "Model and target")]
@@ -102,7 +102,7 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) settings: MethodFlags,
 
-    /// Show a score for each word (the sum of its tokens) or for each token
+    /// Show a score for each word (the sum of its tokens) or for each token; json has both
     #[arg(long, value_name = "UNIT", default_value = "word", help_heading = "Output")]
     pub(crate) by: By,
 
@@ -110,7 +110,8 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub(crate) format: Format,
 
-    /// Write to a file, which appears only when it is complete
+    /// Write to a file, which appears only when it is complete; where inputs are missing from it,
+    /// its name ends in .partial
     #[arg(long, short, value_name = "PATH", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
@@ -142,7 +143,6 @@ pub(crate) struct MethodsArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InputFormat {
-    Auto,
     Lines,
     Jsonl,
 }

@@ -23,13 +23,23 @@ pub(crate) fn items(args: &ExplainArgs) -> Result<(Items, bool), CliError> {
     if let Some(path) = &args.file {
         return Ok((read(path, args)?, false));
     }
-    match args.texts.as_slice() {
-        [] => Err(CliError::input(
+    let flag = args.input_format.map(|_| "--input-format");
+    let flag = flag.or(args.text_key.as_ref().map(|_| "--text-key"));
+    match (args.texts.as_slice(), flag) {
+        ([], _) => Err(CliError::input(
             "no text to explain",
             "give a text as an argument, - for standard input, or --file PATH",
         )),
-        [one] if one == "-" => Ok((read(stdin, args)?, false)),
-        texts => {
+        ([one], _) if one == "-" => Ok((read(stdin, args)?, false)),
+        (texts, _) if texts.iter().any(|text| text == "-") => Err(CliError::input(
+            "- is standard input, which does not go with other texts",
+            "give - alone, or all texts as lines of one file",
+        )),
+        (_, Some(flag)) => Err(CliError::input(
+            format!("{flag} is for --file and standard input, not for texts as arguments"),
+            format!("leave out {flag}, or give the file with --file"),
+        )),
+        (texts, None) => {
             let single = texts.len() == 1;
             let item = |(i, text): (usize, String)| {
                 let place = (!single).then(|| format!("text {}", i + 1));
@@ -50,7 +60,11 @@ fn read(path: &Path, args: &ExplainArgs) -> Result<Items, CliError> {
     } else {
         let name = path.display().to_string();
         let failed = |error: io::Error| {
-            CliError::input(format!("{name}: {error}"), "check the path given to --file")
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => "give this user the right to read the file",
+                _ => "check the path given to --file",
+            };
+            CliError::input(format!("{name}: {error}"), hint)
         };
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
@@ -61,11 +75,20 @@ fn read(path: &Path, args: &ExplainArgs) -> Result<Items, CliError> {
     };
     let by_ending = || path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
     let json = match args.input_format {
-        InputFormat::Auto => by_ending(),
-        InputFormat::Lines => false,
-        InputFormat::Jsonl => true,
+        None => by_ending(),
+        Some(InputFormat::Lines) => false,
+        Some(InputFormat::Jsonl) => true,
     };
-    let key = json.then(|| args.text_key.clone());
+    let key = match (&args.text_key, json) {
+        (Some(key), true) => Some(key.clone()),
+        (None, true) => Some("text".to_owned()),
+        (None, false) => None,
+        (Some(_), false) => {
+            let message =
+                format!("--text-key is for JSON Lines, but {name} is read as plain lines");
+            return Err(CliError::input(message, "add --input-format jsonl"));
+        }
+    };
     Ok(Box::new(Lines { name, reader, key, number: 0, ended: false }))
 }
 
@@ -145,6 +168,12 @@ fn text(line: Vec<u8>, key: Option<&str>) -> Result<String, CliError> {
             None => Err(CliError::input(format!("no key {key:?}"), hint)),
         },
         Ok(_) => Err(CliError::input("neither an object nor a string", hint)),
-        Err(error) => Err(CliError::input(format!("not JSON: {error}"), hint)),
+        Err(error) => {
+            // The line is known better than "line 1".
+            let what = error.to_string();
+            let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
+            let message = format!("not JSON: {what} at byte {}", error.column());
+            Err(CliError::input(message, hint))
+        }
     }
 }

@@ -22,7 +22,13 @@ fn columns(to_file: bool) -> usize {
     let of_terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let of_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
     let known = if to_file { None } else { of_terminal().or_else(of_environment) };
-    known.filter(|&n| n >= 30).unwrap_or(80)
+    // Zero is what a terminal says that does not know; a narrower one than 30 is laid out for 30.
+    known.filter(|&n| n > 0).unwrap_or(80).max(30)
+}
+
+/// Whether the terminal can do nothing but print.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// `NO_COLOR` (no-color.org), `CLICOLOR_FORCE` and `TERM=dumb` decide where --color is auto.
@@ -34,8 +40,8 @@ fn colors(color: Color, to_file: bool) -> Colors {
         Color::Auto => {
             let forced = set("CLICOLOR_FORCE")
                 && std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-            let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-            !set("NO_COLOR") && (forced || (!to_file && !dumb && std::io::stdout().is_terminal()))
+            let shows = || !to_file && !is_dumb() && std::io::stdout().is_terminal();
+            !set("NO_COLOR") && (forced || shows())
         }
     };
     let depth = std::env::var("COLORTERM").unwrap_or_default();

@@ -36,7 +36,8 @@ impl<'a> Subject<'a> {
     /// Runs the model once, and chooses the target.
     ///
     /// # Errors
-    /// If the target does not exist, or the outputs are not finite (naming the weight to blame).
+    /// If the target does not exist, the outputs are not finite (naming the weight to blame), or
+    /// the caller cancelled.
     pub fn new(
         model: &'a dyn Model,
         encoding: &'a Encoding,
@@ -44,6 +45,9 @@ impl<'a> Subject<'a> {
         quantity: Quantity,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
+        if progress.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let batch = Batch::repeat(encoding, 1);
         let input = Var::from_tensor(&model.embed(&batch)?.detach())?;
         let output = model.forward(&input, &batch, &mut Trace::new())?;
@@ -127,8 +131,11 @@ impl<'a> Subject<'a> {
     /// ∂F/∂x at the input, row-major `[tokens, width]`.
     ///
     /// # Errors
-    /// If the gradient is not finite.
+    /// If the gradient is not finite, or the caller cancelled.
     pub fn gradient(&self) -> Result<Vec<f64>> {
+        if self.progress.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let (input, score) = &self.at_input;
         let gradient = to_f64(&gradient(score, input)?)?;
         self.progress.evaluated(1);

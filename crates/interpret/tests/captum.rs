@@ -4,6 +4,9 @@
 //! the width here. `testdata/README.md` names the tensors, and tells where Captum's own rules
 //! differ from the textbook's.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "`--nocapture` shows the accuracy that is reached")]
+
 mod common;
 
 use std::collections::HashMap;

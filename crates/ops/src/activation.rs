@@ -93,21 +93,21 @@ impl Activation {
         // One vectorised loop per variant: the match is outside.
         macro_rules! each {
             ($f:expr) => {
-                simd(|| {
+                simd!({
                     for value in values.iter_mut() {
-                        *value = $f(*value);
+                        *value = $f(*value).0;
                     }
                 })
             };
         }
         match self {
             Self::Gelu => each!(gelu),
-            Self::GeluTanh => each!(|x| gelu_tanh::<T>(x).0),
-            Self::QuickGelu => each!(|x: T| x * sigmoid(x * T::of(QUICK_GELU_SLOPE))),
+            Self::GeluTanh => each!(gelu_tanh),
+            Self::QuickGelu => each!(quick_gelu),
             Self::Relu => each!(relu),
-            Self::Silu => each!(|x: T| x * sigmoid(x)),
-            Self::Tanh => each!(T::tanh),
-            Self::Sigmoid => each!(sigmoid),
+            Self::Silu => each!(silu),
+            Self::Tanh => each!(tanh),
+            Self::Sigmoid => each!(logistic),
             Self::Linear => {}
         }
     }
@@ -115,53 +115,37 @@ impl Activation {
     /// `gradient *= f'(x)` for each element.
     pub(crate) fn scale_by_derivative<T: Real>(self, x: &[T], gradient: &mut [T]) {
         macro_rules! each {
-            ($derivative:expr) => {
-                simd(|| {
+            ($f:expr) => {
+                simd!({
                     for (gradient, &x) in gradient.iter_mut().zip(x) {
-                        *gradient *= $derivative(x);
+                        *gradient *= $f(x).1;
                     }
                 })
             };
         }
         match self {
-            Self::Gelu => each!(gelu_derivative),
-            Self::GeluTanh => each!(|x| gelu_tanh::<T>(x).1),
-            Self::QuickGelu => each!(|x: T| {
-                let slope = T::of(QUICK_GELU_SLOPE);
-                let s = sigmoid(x * slope);
-                s + x * slope * s * (T::ONE - s)
-            }),
-            Self::Relu => each!(|x: T| if x > T::ZERO { T::ONE } else { T::ZERO }),
-            Self::Silu => each!(|x: T| {
-                let s = sigmoid(x);
-                s + x * s * (T::ONE - s)
-            }),
-            Self::Tanh => each!(|x: T| {
-                let t = x.tanh();
-                T::ONE - t * t
-            }),
-            Self::Sigmoid => each!(|x: T| {
-                let s = sigmoid(x);
-                s * (T::ONE - s)
-            }),
+            Self::Gelu => each!(gelu),
+            Self::GeluTanh => each!(gelu_tanh),
+            Self::QuickGelu => each!(quick_gelu),
+            Self::Relu => each!(relu),
+            Self::Silu => each!(silu),
+            Self::Tanh => each!(tanh),
+            Self::Sigmoid => each!(logistic),
             Self::Linear => {}
         }
     }
 }
 
-#[inline(always)]
-fn gelu<T: Real>(x: T) -> T {
-    x * x.normal().0
-}
+// Each returns value and derivative; the compiler drops the one that a loop does not use.
 
-/// d/dx x Φ(x) = Φ(x) + x φ(x)
+/// x Φ(x) and Φ(x) + x φ(x)
 #[inline(always)]
-fn gelu_derivative<T: Real>(x: T) -> T {
+fn gelu<T: Real>(x: T) -> (T, T) {
     let (distribution, density) = x.normal();
-    distribution + x * density
+    (x * distribution, distribution + x * density)
 }
 
-/// Value and derivative of 0.5 x (1 + tanh(c (x + a x³))).
+/// 0.5 x (1 + tanh(c (x + a x³)))
 #[inline(always)]
 fn gelu_tanh<T: Real>(x: T) -> (T, T) {
     let (half, scale, cubic) = (T::of(0.5), T::of(SQRT_2_OVER_PI), T::of(GELU_CUBIC));
@@ -173,13 +157,39 @@ fn gelu_tanh<T: Real>(x: T) -> (T, T) {
 }
 
 #[inline(always)]
-fn relu<T: Real>(x: T) -> T {
-    // A NaN is not greater than zero, and must not become a quiet zero.
-    if x < T::ZERO { T::ZERO } else { x }
+fn quick_gelu<T: Real>(x: T) -> (T, T) {
+    let slope = T::of(QUICK_GELU_SLOPE);
+    let s = sigmoid(x * slope);
+    (x * s, s + x * slope * s * (T::ONE - s))
 }
 
 #[inline(always)]
-pub(crate) fn sigmoid<T: Real>(x: T) -> T {
+fn relu<T: Real>(x: T) -> (T, T) {
+    // A NaN is not greater than zero, and must not become a quiet zero.
+    let value = if x < T::ZERO { T::ZERO } else { x };
+    (value, if x > T::ZERO { T::ONE } else { T::ZERO })
+}
+
+#[inline(always)]
+fn silu<T: Real>(x: T) -> (T, T) {
+    let s = sigmoid(x);
+    (x * s, s + x * s * (T::ONE - s))
+}
+
+#[inline(always)]
+fn tanh<T: Real>(x: T) -> (T, T) {
+    let t = x.tanh();
+    (t, T::ONE - t * t)
+}
+
+#[inline(always)]
+fn logistic<T: Real>(x: T) -> (T, T) {
+    let s = sigmoid(x);
+    (s, s * (T::ONE - s))
+}
+
+#[inline(always)]
+fn sigmoid<T: Real>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 

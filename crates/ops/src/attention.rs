@@ -101,7 +101,7 @@ pub fn attention(
     if !q.device().is_cpu() {
         return attention_observed(q, k, v, settings, &mut |_, x| Ok(x));
     }
-    let operation = Attention::new(settings, Packing::Separate);
+    let operation = Attention::new(settings);
     q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, operation)
 }
 
@@ -126,7 +126,7 @@ pub fn attention_packed(qkv: &Tensor, settings: &AttentionSettings) -> Result<Te
         let (q, k, v) = (part(0, queries)?, part(queries, keys)?, part(queries + keys, keys)?);
         return attention(&q, &k, &v, settings);
     }
-    qkv.contiguous()?.apply_op1(Attention::new(settings, Packing::All))
+    qkv.contiguous()?.apply_op1(Attention::new(settings))
 }
 
 /// Attention from queries, and keys and values side by side.
@@ -153,7 +153,7 @@ pub fn attention_packed_kv(
         let v = kv.narrow(2, kv_width, kv_width)?.contiguous()?;
         return attention(q, &k, &v, settings);
     }
-    q.contiguous()?.apply_op2(&kv.contiguous()?, Attention::new(settings, Packing::KeyValue))
+    q.contiguous()?.apply_op2(&kv.contiguous()?, Attention::new(settings))
 }
 
 /// What [`attention_observed`] shows to its hook.
@@ -234,28 +234,19 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads) -> Result<()> {
     Ok(())
 }
 
-/// How queries, keys and values arrive.
-#[derive(Debug, Clone, Copy)]
-enum Packing {
-    Separate,
-    KeyValue,
-    All,
-}
-
 /// One call of the fast path.
-struct Attention {
+pub(crate) struct Attention {
     settings: AttentionSettings,
-    packing: Packing,
     /// Probabilities `[batch, heads, queries, keys]` of the forward pass.
     probabilities: OnceLock<CpuStorage>,
 }
 
 /// A `[batch, n, width]` operand inside a wider row.
 #[derive(Clone, Copy)]
-struct Operand<'a, T> {
-    data: &'a [T],
-    row: usize,
-    n: usize,
+pub(crate) struct Operand<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) row: usize,
+    pub(crate) n: usize,
 }
 
 impl<'a, T> Operand<'a, T> {
@@ -266,11 +257,11 @@ impl<'a, T> Operand<'a, T> {
 }
 
 impl Attention {
-    fn new(settings: &AttentionSettings, packing: Packing) -> Self {
-        Self { settings: settings.clone(), packing, probabilities: OnceLock::new() }
+    pub(crate) fn new(settings: &AttentionSettings) -> Self {
+        Self { settings: settings.clone(), probabilities: OnceLock::new() }
     }
 
-    fn forward<T: Real>(
+    pub(crate) fn forward<T: Real>(
         &self,
         batch: usize,
         q: Operand<'_, T>,
@@ -289,7 +280,7 @@ impl Attention {
                 let seen = mask.visible(b, nq.saturating_sub(1), nq, nk);
                 let (qh, kh) = (q.head(b, h, width), k.head(b, h / group, width));
                 product_nt((nq, width, seen), qh, kh, p, nk);
-                simd(|| {
+                simd!({
                     for (query, row) in p.chunks_mut(nk).enumerate() {
                         let row = &mut row[..mask.visible(b, query, nq, nk)];
                         for value in row.iter_mut() {
@@ -317,19 +308,19 @@ impl Attention {
             }
         });
         let mut out = vec![T::ZERO; batch * nq * heads * width];
-        scatter_heads(&context, (batch, heads, nq, width), &mut out, heads * width, 1);
+        let shape = (batch, heads, nq, width);
+        scatter_heads(&context, nq * width, shape, &mut out, heads * width, 1);
         let _ = self.probabilities.set(T::to_cpu_storage_owned(probabilities));
         out
     }
 
-    /// Gradients of queries, keys and values, each written into its place in the operand's rows.
-    fn backward<T: Real>(
+    /// Gradients of queries, keys and values, by head.
+    pub(crate) fn backward<T: Real>(
         &self,
         batch: usize,
         operands: [Operand<'_, T>; 3],
         dout: &[T],
-        [dq_out, dk_out, dv_out]: [(&mut [T], usize); 3],
-    ) -> Result<()> {
+    ) -> Result<HeadGradients<T>> {
         let Heads { queries: heads, keys, width } = self.settings.heads;
         let group = heads / keys;
         let [q, k, v] = operands;
@@ -340,7 +331,6 @@ impl Attention {
         let probabilities = T::cpu_storage_as_slice(probabilities)?;
         let scale = T::of(self.settings.scale);
         let dout = Operand { data: dout, row: heads * width, n: nq };
-        // Per head: [dQ (nq x width) | dK (nk x width) | dV (nk x width)].
         let per_head = (nq + 2 * nk) * width;
         let mut grads = vec![T::ZERO; batch * heads * per_head];
         let parts = threads::parts_for(5 * batch * heads * nq * nk * width);
@@ -360,7 +350,7 @@ impl Attention {
                 product((seen, nq, width), T::ONE, p_view.transposed(), dout, false, dv, width);
                 product_nt((nq, width, seen), dout, vh, &mut ds, nk);
                 // dS = P (dP - Σ P dP)
-                simd(|| {
+                simd!({
                     for (p, ds) in p.chunks(nk).zip(ds.chunks_mut(nk)) {
                         softmax_backward_row(&p[..seen], &mut ds[..seen]);
                     }
@@ -371,27 +361,59 @@ impl Attention {
                 product((seen, nq, width), scale, ds_view.transposed(), qh, false, dk, width);
             }
         });
-        let mut part = vec![T::ZERO; batch * heads * nq.max(nk) * width];
-        for (offset, n, (out, row), group) in [
-            (0, nq, dq_out, 1),
-            (nq * width, nk, dk_out, group),
-            ((nq + nk) * width, nk, dv_out, group),
-        ] {
-            let part = &mut part[..batch * heads * n * width];
-            for (to, from) in part.chunks_mut((n * width).max(1)).zip(grads.chunks(per_head.max(1)))
-            {
-                to.copy_from_slice(&from[offset..offset + n * width]);
-            }
-            scatter_heads(part, (batch, heads, n, width), out, row, group);
-        }
-        Ok(())
+        Ok(HeadGradients { grads, batch, heads, group, nq, nk, width })
     }
 }
 
-/// Moves `[batch, heads, n, width]` into rows `[batch, n, row]`, head `h` at column
-/// `h / group * width`; the heads of a group add up.
+/// What [`Attention::backward`] returns: for each head `[dQ (nq x width) | dK (nk x width) |
+/// dV (nk x width)]`.
+pub(crate) struct HeadGradients<T> {
+    grads: Vec<T>,
+    batch: usize,
+    heads: usize,
+    group: usize,
+    nq: usize,
+    nk: usize,
+    width: usize,
+}
+
+impl<T: Real> HeadGradients<T> {
+    /// Writes dQ into rows of `row` elements, which hold zeros.
+    pub(crate) fn queries(&self, out: &mut [T], row: usize) {
+        self.scatter((0, self.nq, 1), out, row);
+    }
+
+    /// Writes dK into rows of `row` elements, which hold zeros.
+    pub(crate) fn keys(&self, out: &mut [T], row: usize) {
+        self.scatter((self.nq * self.width, self.nk, self.group), out, row);
+    }
+
+    /// Writes dV into rows of `row` elements, which hold zeros.
+    pub(crate) fn values(&self, out: &mut [T], row: usize) {
+        self.scatter(((self.nq + self.nk) * self.width, self.nk, self.group), out, row);
+    }
+
+    /// Writes `[dQ | dK | dV]` rows into `out`, which holds zeros.
+    pub(crate) fn packed(&self, out: &mut [T]) {
+        let (q_row, k_row) = (self.heads * self.width, self.heads / self.group * self.width);
+        let row = q_row + 2 * k_row;
+        self.queries(out, row);
+        self.keys(out.get_mut(q_row..).unwrap_or_default(), row);
+        self.values(out.get_mut(q_row + k_row..).unwrap_or_default(), row);
+    }
+
+    fn scatter(&self, (offset, n, group): (usize, usize, usize), out: &mut [T], row: usize) {
+        let per_head = (self.nq + 2 * self.nk) * self.width;
+        let shape = (self.batch, self.heads, n, self.width);
+        scatter_heads(self.grads.get(offset..).unwrap_or(&[]), per_head, shape, out, row, group);
+    }
+}
+
+/// Moves `[batch, heads, n, width]`, heads `per_head` elements apart, into rows
+/// `[batch, n, row]`, head `h` at column `h / group * width`; the heads of a group add up.
 fn scatter_heads<T: Real>(
     from: &[T],
+    per_head: usize,
     (batch, heads, n, width): (usize, usize, usize, usize),
     out: &mut [T],
     row: usize,
@@ -400,7 +422,7 @@ fn scatter_heads<T: Real>(
     for b in 0..batch {
         for h in 0..heads {
             for t in 0..n {
-                let source = &from[((b * heads + h) * n + t) * width..][..width];
+                let source = &from[(b * heads + h) * per_head + t * width..][..width];
                 let target = &mut out[(b * n + t) * row + h / group * width..][..width];
                 if group == 1 {
                     target.copy_from_slice(source);
@@ -463,8 +485,11 @@ impl CustomOp3 for Attention {
                         Operand { data: ks, row: k_row, n: nk },
                         Operand { data: vs, row: k_row, n: nk },
                     ];
-                    let outs = [(&mut dq[..], q_row), (&mut dk[..], k_row), (&mut dv[..], k_row)];
-                    self.backward(batch, operands, dout, outs)
+                    let grads = self.backward(batch, operands, dout)?;
+                    grads.queries(&mut dq, q_row);
+                    grads.keys(&mut dk, k_row);
+                    grads.values(&mut dv, k_row);
+                    Ok(())
                 }))
             }))?;
             Ok((
@@ -514,7 +539,7 @@ impl CustomOp2 for Attention {
         let name = CustomOp2::name(self);
         for_real!(name, q.dtype(), T => {
             let mut dq = vec![T::ZERO; q.elem_count()];
-            let (mut dk, mut dv) = (vec![T::ZERO; kv.elem_count() / 2], vec![T::ZERO; kv.elem_count() / 2]);
+            let mut dkv = vec![T::ZERO; kv.elem_count()];
             with_slice::<T, _>(name, q, |qs| with_slice::<T, _>(name, kv, |kvs| {
                 with_slice::<T, _>(name, &dout, |dout| {
                     let operands = [
@@ -522,12 +547,13 @@ impl CustomOp2 for Attention {
                         Operand { data: kvs, row, n: nk },
                         Operand { data: kvs.get(row / 2..).unwrap_or(&[]), row, n: nk },
                     ];
-                    let half = row / 2;
-                    let outs = [(&mut dq[..], q_row), (&mut dk[..], half), (&mut dv[..], half)];
-                    self.backward(batch, operands, dout, outs)
+                    let grads = self.backward(batch, operands, dout)?;
+                    grads.queries(&mut dq, q_row);
+                    grads.keys(&mut dkv, row);
+                    grads.values(dkv.get_mut(row / 2..).unwrap_or_default(), row);
+                    Ok(())
                 })
             }))?;
-            let dkv = side_by_side(&[(&dk, row / 2), (&dv, row / 2)]);
             Ok((Some(tensor(dq, q.dims())?), Some(tensor(dkv, kv.dims())?)))
         })
     }
@@ -553,16 +579,12 @@ impl CustomOp1 for Attention {
         let dout = dout.contiguous()?;
         let (batch, n, row) = qkv.dims3()?;
         let name = CustomOp1::name(self);
-        let Heads { queries, keys, width } = self.settings.heads;
         for_real!(name, qkv.dtype(), T => {
-            let (q_row, k_row) = (queries * width, keys * width);
-            let mut dq = vec![T::ZERO; batch * n * q_row];
-            let (mut dk, mut dv) = (vec![T::ZERO; batch * n * k_row], vec![T::ZERO; batch * n * k_row]);
+            let mut packed = vec![T::ZERO; qkv.elem_count()];
             with_slice::<T, _>(name, qkv, |qkv| with_slice::<T, _>(name, &dout, |dout| {
-                let outs = [(&mut dq[..], q_row), (&mut dk[..], k_row), (&mut dv[..], k_row)];
-                self.backward(batch, self.unpack(qkv, row, n), dout, outs)
+                self.backward(batch, self.unpack(qkv, row, n), dout)?.packed(&mut packed);
+                Ok(())
             }))?;
-            let packed = side_by_side(&[(&dq, q_row), (&dk, k_row), (&dv, k_row)]);
             tensor(packed, qkv.dims()).map(Some)
         })
     }
@@ -570,8 +592,7 @@ impl CustomOp1 for Attention {
 
 impl Attention {
     /// Queries, keys and values that lie side by side in rows.
-    fn unpack<'a, T>(&self, qkv: &'a [T], row: usize, n: usize) -> [Operand<'a, T>; 3] {
-        debug_assert!(matches!(self.packing, Packing::All));
+    pub(crate) fn unpack<'a, T>(&self, qkv: &'a [T], row: usize, n: usize) -> [Operand<'a, T>; 3] {
         let Heads { queries, keys, width } = self.settings.heads;
         [0, queries * width, (queries + keys) * width].map(|start| Operand {
             data: qkv.get(start..).unwrap_or(&[]),
@@ -579,23 +600,6 @@ impl Attention {
             n,
         })
     }
-}
-
-/// Interleaves the rows of several matrices.
-fn side_by_side<T: Real>(parts: &[(&[T], usize)]) -> Vec<T> {
-    let total: usize = parts.iter().map(|(data, _)| data.len()).sum();
-    let row: usize = parts.iter().map(|(_, width)| width).sum();
-    let mut out = vec![T::ZERO; total];
-    let mut column = 0;
-    for (data, width) in parts {
-        if *width > 0 {
-            for (to, from) in out.chunks_mut(row).zip(data.chunks(*width)) {
-                to[column..column + width].copy_from_slice(from);
-            }
-        }
-        column += width;
-    }
-    out
 }
 
 #[cfg(test)]

@@ -80,12 +80,108 @@ impl LayerNorm {
     }
 
     fn is_fast(&self, x: &Tensor) -> bool {
-        let bias_constant = self.bias.as_ref().is_none_or(Weight::is_constant);
-        x.device().is_cpu() && self.weight.is_constant() && bias_constant
+        x.device().is_cpu() && self.is_constant()
+    }
+
+    /// Both weights are constants in host memory.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.weight.is_constant() && self.bias.as_ref().is_none_or(Weight::is_constant)
     }
 
     fn operation(&self) -> Normalise {
         Normalise { norm: self.clone(), statistics: OnceLock::new() }
+    }
+
+    /// Writes the norm of `x + residual` (no residual if it is empty), and returns what
+    /// [`backward_slice`](Self::backward_slice) needs.
+    pub(crate) fn forward_slice<T: Real>(
+        &self,
+        x: &[T],
+        residual: &[T],
+        out: &mut [T],
+    ) -> Result<RowStatistics> {
+        let width = self.weight.shape()[0];
+        let weight = constant::<T>(&self.weight)?;
+        let bias = self.bias.as_ref().map(constant::<T>).transpose()?.unwrap_or(&[]);
+        let mut statistics = Vec::with_capacity(x.len() / width.max(1));
+        let (count, eps) = (T::of(width as f64), T::of(self.eps));
+        simd!({
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let range = row * width..(row + 1) * width;
+                let x = &x[range.clone()];
+                if residual.is_empty() {
+                    out.copy_from_slice(x);
+                } else {
+                    for ((out, &x), &r) in out.iter_mut().zip(x).zip(&residual[range]) {
+                        *out = x + r;
+                    }
+                }
+                let mean = lane_sum(
+                    width,
+                    #[inline(always)]
+                    |i| out[i],
+                ) / count;
+                let variance = lane_sum(
+                    width,
+                    #[inline(always)]
+                    |i| (out[i] - mean) * (out[i] - mean),
+                ) / count;
+                let scale = T::ONE / (variance + eps).sqrt();
+                statistics.push((mean.to_f64(), scale.to_f64()));
+                if bias.is_empty() {
+                    for (out, &w) in out.iter_mut().zip(weight) {
+                        *out = (*out - mean) * scale * w;
+                    }
+                } else {
+                    for ((out, &w), &b) in out.iter_mut().zip(weight).zip(bias) {
+                        *out = (*out - mean) * scale * w + b;
+                    }
+                }
+            }
+        });
+        Ok(statistics)
+    }
+
+    /// Turns `gradient` from dy into dx, which is also the residual's.
+    ///
+    /// With x̂ = (x - mean) s and h = dy * weight: dx = s (h - mean(h) - x̂ mean(h x̂)).
+    pub(crate) fn backward_slice<T: Real>(
+        &self,
+        statistics: &RowStatistics,
+        x: &[T],
+        residual: &[T],
+        gradient: &mut [T],
+    ) -> Result<()> {
+        let width = self.weight.shape()[0];
+        let weight = constant::<T>(&self.weight)?;
+        let count = T::of(width as f64);
+        simd!({
+            for (row, dx) in gradient.chunks_exact_mut(width).enumerate() {
+                let range = row * width..(row + 1) * width;
+                let x = &x[range.clone()];
+                let r = if residual.is_empty() { residual } else { &residual[range] };
+                let (mean, scale) = statistics[row];
+                let (mean, scale) = (T::of(mean), T::of(scale));
+                for (dx, &w) in dx.iter_mut().zip(weight) {
+                    *dx *= w;
+                }
+                let mean_h = lane_sum(
+                    width,
+                    #[inline(always)]
+                    |i| dx[i],
+                ) / count;
+                let mean_hx = lane_sum(
+                    width,
+                    #[inline(always)]
+                    |i| dx[i] * ((sum_at(x, r, i) - mean) * scale),
+                ) / count;
+                for (i, dx) in dx.iter_mut().enumerate() {
+                    let normed = (sum_at(x, r, i) - mean) * scale;
+                    *dx = scale * (*dx - mean_h - normed * mean_hx);
+                }
+            }
+        });
+        Ok(())
     }
 
     /// The norm written with candle's own operations.
@@ -102,11 +198,13 @@ impl LayerNorm {
     }
 }
 
+/// Mean and reciprocal standard deviation of each row.
+pub(crate) type RowStatistics = Vec<(f64, f64)>;
+
 /// One call of a norm with constant weights.
 struct Normalise {
     norm: LayerNorm,
-    /// Mean and reciprocal standard deviation of each row.
-    statistics: OnceLock<Vec<(f64, f64)>>,
+    statistics: OnceLock<RowStatistics>,
 }
 
 /// `x[i] + residual[i]`, where an empty residual means zero.
@@ -127,52 +225,18 @@ impl CustomOp2 for Normalise {
         residual: &CpuStorage,
         residual_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let width = self.norm.weight.shape()[0];
         for_real!(self.name(), storage_dtype(x), T => {
             let x = contiguous::<T>(self.name(), x, x_layout)?;
             let residual: &[T] = match residual_layout.dims() {
                 [] => &[],
                 _ => contiguous::<T>(self.name(), residual, residual_layout)?,
             };
-            let weight = constant::<T>(&self.norm.weight)?;
-            let bias = self.norm.bias.as_ref().map(constant::<T>).transpose()?.unwrap_or(&[]);
             let mut out = vec![T::ZERO; x.len()];
-            let mut statistics = Vec::with_capacity(x.len() / width.max(1));
-            let (count, eps) = (T::of(width as f64), T::of(self.norm.eps));
-            simd(|| {
-                for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                    let range = row * width..(row + 1) * width;
-                    let x = &x[range.clone()];
-                    if residual.is_empty() {
-                        out.copy_from_slice(x);
-                    } else {
-                        for ((out, &x), &r) in out.iter_mut().zip(x).zip(&residual[range]) {
-                            *out = x + r;
-                        }
-                    }
-                    let mean = lane_sum(width, |i| out[i]) / count;
-                    let variance =
-                        lane_sum(width, |i| (out[i] - mean) * (out[i] - mean)) / count;
-                    let scale = T::ONE / (variance + eps).sqrt();
-                    statistics.push((mean.to_f64(), scale.to_f64()));
-                    if bias.is_empty() {
-                        for (out, &w) in out.iter_mut().zip(weight) {
-                            *out = (*out - mean) * scale * w;
-                        }
-                    } else {
-                        for ((out, &w), &b) in out.iter_mut().zip(weight).zip(bias) {
-                            *out = (*out - mean) * scale * w + b;
-                        }
-                    }
-                }
-            });
-            let _ = self.statistics.set(statistics);
+            let _ = self.statistics.set(self.norm.forward_slice(x, residual, &mut out)?);
             Ok((T::to_cpu_storage_owned(out), x_layout.shape().clone()))
         })
     }
 
-    /// With x̂ = (x - mean) s and h = dy * weight:
-    /// dx = s (h - mean(h) - x̂ mean(h x̂)), the same for the residual.
     fn bwd(
         &self,
         x: &Tensor,
@@ -180,40 +244,17 @@ impl CustomOp2 for Normalise {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let width = self.norm.weight.shape()[0];
         let dy = dy.contiguous()?;
         let Some(statistics) = self.statistics.get() else {
             candle_core::bail!("layer norm: backward before forward");
         };
         let has_residual = residual.rank() > 0;
         let gradient = for_real!(self.name(), x.dtype(), T => {
-            let weight = constant::<T>(&self.norm.weight)?;
-            let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
             let name = self.name();
+            let mut dx = with_slice::<T, _>(name, &dy, |dy| Ok(dy.to_vec()))?;
             with_slice::<T, _>(name, x, |x| with_slice::<T, _>(name, residual, |residual| {
                 let residual: &[T] = if has_residual { residual } else { &[] };
-                let count = T::of(width as f64);
-                simd(|| {
-                    for (row, dx) in dx.chunks_exact_mut(width).enumerate() {
-                        let range = row * width..(row + 1) * width;
-                        let x = &x[range.clone()];
-                        let r = if residual.is_empty() { residual } else { &residual[range] };
-                        let (mean, scale) = statistics[row];
-                        let (mean, scale) = (T::of(mean), T::of(scale));
-                        for (dx, &w) in dx.iter_mut().zip(weight) {
-                            *dx *= w;
-                        }
-                        let mean_h = lane_sum(width, |i| dx[i]) / count;
-                        let mean_hx = lane_sum(width, |i| {
-                            dx[i] * ((sum_at(x, r, i) - mean) * scale)
-                        }) / count;
-                        for (i, dx) in dx.iter_mut().enumerate() {
-                            let normed = (sum_at(x, r, i) - mean) * scale;
-                            *dx = scale * (*dx - mean_h - normed * mean_hx);
-                        }
-                    }
-                });
-                Ok(())
+                self.norm.backward_slice(statistics, x, residual, &mut dx)
             }))?;
             tensor(dx, x.dims())
         })?;

@@ -94,7 +94,7 @@ impl Linear {
         product_nt_parallel((rows, k, n), View::rows(x, k), View::rows(weight, k), out, out_stride);
         if let Some(bias) = &self.bias {
             let bias = constant::<T>(bias)?;
-            simd(|| {
+            simd!({
                 for row in out.chunks_mut(out_stride).take(rows) {
                     for (value, &bias) in row.iter_mut().zip(bias) {
                         *value += bias;

@@ -159,7 +159,7 @@ struct DotRows<'a> {
 }
 
 /// Elements of `a` per pass: they stay in the second-level cache while `b` streams by.
-const A_BLOCK: usize = 96 * 1024;
+const A_BLOCK: usize = 192 * 1024;
 
 impl WithSimd for DotRows<'_> {
     type Output = ();
@@ -213,7 +213,8 @@ impl DotRows<'_> {
             b[c] = S::as_simd_f32s(&self.b.data[row * self.b.row_stride..][..k]);
         }
         let len = a[0].0.len();
-        let (mut x, mut y): ([&[S::f32s]; ROWS], [&[S::f32s]; COLS]) = ([&[]; ROWS], [&[]; COLS]);
+        let none: &[S::f32s] = &[];
+        let (mut x, mut y) = ([none; ROWS], [none; COLS]);
         for r in 0..ROWS {
             x[r] = &a[r].0[..len];
         }

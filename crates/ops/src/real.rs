@@ -32,6 +32,7 @@ pub(crate) trait Real:
 
     fn of(value: f64) -> Self;
     fn exp(self) -> Self;
+    fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
     /// `(Φ(x), φ(x))`: the standard normal distribution function and its density.
     fn normal(self) -> (Self, Self);
@@ -59,6 +60,10 @@ impl Real for f64 {
     #[inline(always)]
     fn exp(self) -> Self {
         f64::exp(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
     }
     #[inline(always)]
     fn tanh(self) -> Self {
@@ -98,6 +103,10 @@ impl Real for f32 {
     #[inline(always)]
     fn exp(self) -> Self {
         exp_f32(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
     }
     #[inline(always)]
     fn tanh(self) -> Self {

@@ -78,9 +78,9 @@ impl CustomOp1 for Normalise {
             let mut out = x.to_vec();
             let mut scales = Vec::with_capacity(x.len() / width.max(1));
             let (count, eps) = (T::of(width as f64), T::of(self.norm.eps));
-            simd(|| {
+            simd!({
                 for row in out.chunks_exact_mut(width) {
-                    let mean_square = lane_sum(width, |i| row[i] * row[i]) / count;
+                    let mean_square = lane_sum(width, #[inline(always)] |i| row[i] * row[i]) / count;
                     let scale = T::ONE / (mean_square + eps).sqrt();
                     scales.push(scale.to_f64());
                     for (value, &w) in row.iter_mut().zip(weight) {
@@ -105,14 +105,14 @@ impl CustomOp1 for Normalise {
             let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
             with_slice::<T, _>(self.name(), x, |x| {
                 let count = T::of(width as f64);
-                simd(|| {
+                simd!({
                     let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width));
                     for ((dx, x), &scale) in rows.zip(scales) {
                         let scale = T::of(scale);
                         for (dx, &w) in dx.iter_mut().zip(weight) {
                             *dx *= w;
                         }
-                        let mean_hx = lane_sum(width, |i| dx[i] * (x[i] * scale)) / count;
+                        let mean_hx = lane_sum(width, #[inline(always)] |i| dx[i] * (x[i] * scale)) / count;
                         for (dx, &x) in dx.iter_mut().zip(x) {
                             *dx = scale * (*dx - x * scale * mean_hx);
                         }

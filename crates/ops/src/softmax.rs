@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithD
 
 use crate::linear::storage_dtype;
 use crate::real::Real;
-use crate::storage::{contiguous, for_real, lane_sum, simd, tensor, with_slice};
+use crate::storage::{contiguous, for_real, lane_max, lane_sum, simd, tensor, with_slice};
 
 /// `e^x / Σ e^x` over the last dimension; rows sum to 1. A row that is all -∞ gives zeros, so
 /// that a fully masked row carries no NaN.
@@ -37,15 +37,10 @@ pub(crate) fn composed_log_softmax(x: &Tensor) -> Result<Tensor> {
     shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
 }
 
-#[inline(always)]
-fn largest<T: Real>(row: &[T]) -> T {
-    row.iter().fold(T::NEG_INFINITY, |max, &value| max.larger(value))
-}
-
 /// Softmax of one row in place.
 #[inline(always)]
 pub(crate) fn softmax_row<T: Real>(row: &mut [T]) {
-    let max = largest(row);
+    let max = lane_max(row);
     if max == T::NEG_INFINITY && !row.iter().any(|value| value.to_f64().is_nan()) {
         row.fill(T::ZERO);
         return;
@@ -55,7 +50,12 @@ pub(crate) fn softmax_row<T: Real>(row: &mut [T]) {
         let shifted = *value - max;
         *value = if shifted == T::NEG_INFINITY { T::ZERO } else { shifted.exp() };
     }
-    let scale = T::ONE / lane_sum(row.len(), |i| row[i]);
+    let scale = T::ONE
+        / lane_sum(
+            row.len(),
+            #[inline(always)]
+            |i| row[i],
+        );
     for value in row.iter_mut() {
         *value *= scale;
     }
@@ -64,7 +64,11 @@ pub(crate) fn softmax_row<T: Real>(row: &mut [T]) {
 /// `dx = y (dy - Σ y dy)` of one row, overwriting `dy`.
 #[inline(always)]
 pub(crate) fn softmax_backward_row<T: Real>(y: &[T], dy: &mut [T]) {
-    let dot = lane_sum(y.len(), |i| y[i] * dy[i]);
+    let dot = lane_sum(
+        y.len(),
+        #[inline(always)]
+        |i| y[i] * dy[i],
+    );
     for (dy, &y) in dy.iter_mut().zip(y) {
         *dy = y * (*dy - dot);
     }
@@ -84,7 +88,11 @@ impl CustomOp1 for Softmax {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         for_real!(self.name(), storage_dtype(storage), T => {
             let mut out = contiguous::<T>(self.name(), storage, layout)?.to_vec();
-            simd(|| out.chunks_mut(width(layout)).for_each(softmax_row));
+            simd!({
+                for row in out.chunks_mut(width(layout)) {
+                    softmax_row(row);
+                }
+            });
             Ok((T::to_cpu_storage_owned(out), layout.shape().clone()))
         })
     }
@@ -95,7 +103,7 @@ impl CustomOp1 for Softmax {
             let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
             let width = width(y.layout());
             with_slice::<T, _>(self.name(), y, |y| {
-                simd(|| {
+                simd!({
                     for (y, dx) in y.chunks(width).zip(dx.chunks_mut(width)) {
                         softmax_backward_row(y, dx);
                     }
@@ -117,10 +125,10 @@ impl CustomOp1 for LogSoftmax {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         for_real!(self.name(), storage_dtype(storage), T => {
             let mut out = contiguous::<T>(self.name(), storage, layout)?.to_vec();
-            simd(|| {
+            simd!({
                 for row in out.chunks_mut(width(layout)) {
-                    let max = largest(row);
-                    let log_sum = lane_sum(row.len(), |i| (row[i] - max).exp()).ln() + max;
+                    let max = lane_max(row);
+                    let log_sum = lane_sum(row.len(), #[inline(always)] |i| (row[i] - max).exp()).ln() + max;
                     for value in row.iter_mut() {
                         *value -= log_sum;
                     }
@@ -137,9 +145,9 @@ impl CustomOp1 for LogSoftmax {
             let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
             let width = width(y.layout());
             with_slice::<T, _>(self.name(), y, |y| {
-                simd(|| {
+                simd!({
                     for (y, dx) in y.chunks(width).zip(dx.chunks_mut(width)) {
-                        let sum = lane_sum(dx.len(), |i| dx[i]);
+                        let sum = lane_sum(dx.len(), #[inline(always)] |i| dx[i]);
                         for (dx, &y) in dx.iter_mut().zip(y) {
                             *dx -= y.exp() * sum;
                         }

@@ -41,13 +41,29 @@ pub(crate) fn tensor<T: Real>(
     Tensor::from_vec(data, shape.into(), &candle_core::Device::Cpu)
 }
 
-/// Runs `f` compiled for the best SIMD level that this machine has.
+/// Evaluates an expression compiled for the best SIMD level that this machine has.
 ///
-/// What `f` calls must be `#[inline(always)]`, or it is compiled for the baseline.
-#[inline(always)]
-pub(crate) fn simd<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
+/// The body must be inlined into the function that has the SIMD level, or it is compiled for the
+/// baseline (measured: every activation and norm was, at an eighth of the width). So the closure
+/// is `#[inline(always)]`, and it consumes a value, which makes it a pure `FnOnce`: others are
+/// called through a shim that is not inlined. For the same reason what the expression calls must
+/// be `#[inline(always)]`, closures too unless they are trivial.
+macro_rules! simd {
+    ($body:expr) => {{
+        let consumed = crate::storage::Consumed;
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let _consumed = consumed;
+                $body
+            },
+        )
+    }};
 }
+pub(crate) use simd;
+
+/// See [`simd`].
+pub(crate) struct Consumed;
 
 /// Evaluates `$body` with `$T` as the scalar type of `$dtype`.
 macro_rules! for_real {
@@ -67,11 +83,32 @@ macro_rules! for_real {
 }
 pub(crate) use for_real;
 
+/// The largest of `values`, in sixteen interleaved maxima; -∞ if there are none, and NaN loses.
+#[inline(always)]
+pub(crate) fn lane_max<T: Real>(values: &[T]) -> T {
+    let mut lanes = [T::NEG_INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for (lane, &value) in lanes.iter_mut().zip(block) {
+            *lane = lane.larger(value);
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane = lane.larger(value);
+    }
+    let mut max = T::NEG_INFINITY;
+    for lane in lanes {
+        max = max.larger(lane);
+    }
+    max
+}
+
+const LANES: usize = 16;
+
 /// Sum of `f(i)` in sixteen interleaved partial sums: vectorises, and rounds less than one
 /// running sum.
 #[inline(always)]
 pub(crate) fn lane_sum<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
-    const LANES: usize = 16;
     let mut lanes = [T::ZERO; LANES];
     let blocks = len / LANES;
     for block in 0..blocks {

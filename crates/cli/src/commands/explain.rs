@@ -11,8 +11,9 @@ use glossator_view::render::{self, Renderer};
 use glossator_view::{By, wire};
 
 use crate::args::{self, ExplainArgs, Format, Preset};
-use crate::exit::{CliError, Exit, Stop};
+use crate::exit::{CliError, Exit, Stop, caught, say};
 use crate::input::{self, Item, Items};
+use crate::interrupt;
 use crate::output::Output;
 use crate::progress::Watch;
 use crate::terminal;
@@ -45,7 +46,12 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
     let model = open(args)?;
-    let target = TargetSpec::parse(&args.target, &model.info().labels)?;
+    let labels = &model.info().labels;
+    let target = match &args.target {
+        Some(target) => TargetSpec::parse(target, labels)?,
+        // Not by its name: a label may be called that.
+        None => TargetSpec::Predicted,
+    };
     // Hashing reads every byte of the weights: only the formats that record it pay for it.
     let sha256 = (args.format == Format::Json).then(|| model.sha256());
     let run = Run {
@@ -58,6 +64,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
         watch: Watch::new(args.quiet),
     };
     let mut renderer = renderer(args);
+    interrupt::watch();
     let mut output = Output::open(args.output.as_deref())?;
     let name = output.name();
     let fail = |error: std::io::Error| Stop::writing(&name, &error);
@@ -69,11 +76,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
             Ok(document) => {
                 explained += 1;
                 run.watch.explained(explained);
-                let write = || {
-                    renderer.document(&document, output.writer())?;
-                    // As it is ready: a reader of a pipe must not wait for the next one.
-                    output.writer().flush()
-                };
+                let write = || output.document(|out| renderer.document(&document, out));
                 run.watch.suspend(write).map_err(fail)
             }
             Err(error) => {
@@ -96,6 +99,9 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
     if failed.is_some() && explained == 0 {
         // Nothing to write: no page without content, no file.
         return Ok(failed.unwrap_or(Exit::BadInput));
+    }
+    if explained == 0 && !args.quiet {
+        say("warning", "there was no text to explain");
     }
     renderer.end(output.writer()).map_err(fail)?;
     if let Some(path) = output.finish(failed.is_none())?
@@ -127,7 +133,7 @@ fn preset(args: &ExplainArgs, entry: &registry::Entry) -> Result<Box<dyn Method>
     if args.quantity.as_deref().is_some_and(|quantity| quantity != "loss") {
         return conflict("--quantity", "AllenNLP explained the loss");
     }
-    if args.target != "predicted" {
+    if args.target.as_deref().is_some_and(|target| target != "predicted") {
         return conflict("--target", "AllenNLP explained the predicted label");
     }
     Ok(make())
@@ -140,6 +146,17 @@ fn open(args: &ExplainArgs) -> Result<Box<dyn Model>, CliError> {
     let bundled = BUNDLED.iter().find(|model| path.as_os_str() == model.id);
     match bundled {
         Some(bundled) if !path.exists() => Ok(load_bundled(bundled, &options)?),
+        None if !path.exists() && path.components().count() == 1 => {
+            let name = path.display();
+            let known: Vec<_> = BUNDLED.iter().map(|model| model.id).collect();
+            Err(CliError::input(
+                format!("{name}: no such directory, and no bundled model of that name"),
+                format!(
+                    "bundled models: {}; others are Hugging Face directories",
+                    known.join(", ")
+                ),
+            ))
+        }
         _ => Ok(load(path, &options)?),
     }
 }
@@ -180,9 +197,12 @@ fn explain(run: &Run<'_>, item: Result<Item, CliError>) -> Result<wire::Document
         let encoding = run.model.encode(&text, run.truncate)?;
         let explainer = Explainer::new(run.model, run.method).with_progress(&run.watch);
         let answer = explainer.explain(&encoding, &run.target, run.quantity)?;
-        Ok(run.head.document(&encoding, &answer))
+        let document = run.head.document(&encoding, &answer);
+        document.check().map_err(|error| CliError::bug(error.to_string()))?;
+        Ok(document)
     };
-    answer().map_err(|error| match &place {
+    // A panic must cost one input its answer, and not the others.
+    caught(answer).map_err(|error| match &place {
         Some(place) => error.at(place),
         None => error,
     })
@@ -228,7 +248,10 @@ fn explain_many(
             changed.notify_all();
             Ok(())
         });
-        // Lets workers that wait see that they need not.
+        // Lets workers see that nobody waits for them.
+        if result.is_err() {
+            run.watch.cancel();
+        }
         drop(receiver);
         *lock(&written) = usize::MAX;
         changed.notify_all();

@@ -15,12 +15,6 @@ use crate::common::{open, testdata};
 /// The words that [`Closed`] models know, one token each.
 pub(crate) const WORDS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 
-const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-
-fn tokenizer(vocabulary: &[&str]) -> Tokenizer {
-    Tokenizer::from_vocab_txt(&vocabulary.join("\n"), WordPieceOptions::default()).unwrap()
-}
-
 /// The first `n` words: `n + 2` different tokens.
 pub(crate) fn words(n: usize) -> String {
     WORDS[..n].join(" ")
@@ -30,12 +24,12 @@ type Formula = Box<dyn Fn(&Tensor) -> candle_core::Result<Tensor> + Send + Sync>
 
 /// A classifier whose logits are a formula of the word embeddings.
 pub(crate) struct Closed {
-    info: ModelInfo,
+    pub(crate) info: ModelInfo,
     /// What a forward pass gives; only the logits change.
     output: Output,
-    tokenizer: Tokenizer,
+    pub(crate) tokenizer: Tokenizer,
     /// `[vocabulary, width]`
-    pub(crate) table: Tensor,
+    table: Tensor,
     formula: Formula,
 }
 
@@ -59,37 +53,16 @@ impl Closed {
                 (model.info().clone(), output)
             })
             .clone();
-        let vocabulary: Vec<&str> = SPECIAL.into_iter().chain(WORDS).collect();
+        let vocabulary: Vec<&str> =
+            ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].into_iter().chain(WORDS).collect();
         let names = (0..labels).map(|i| format!("label {i}")).collect();
         info.id = "closed".to_owned();
         info.labels = Labels { names, problem: Problem::SingleLabel };
         (info.width, info.layers, info.vocab_size) = (width, 0, vocabulary.len());
-        let tokenizer = tokenizer(&vocabulary);
+        let options = WordPieceOptions::default();
+        let tokenizer = Tokenizer::from_vocab_txt(&vocabulary.join("\n"), options).unwrap();
         let table = random(seed, &[vocabulary.len(), width]);
         Self { info, output, tokenizer, table, formula: Box::new(formula) }
-    }
-
-    /// The same with logits that are read in another way.
-    pub(crate) fn with_problem(mut self, problem: Problem) -> Self {
-        self.info.labels.problem = problem;
-        self
-    }
-
-    /// The same with a tokenizer that has no mask.
-    pub(crate) fn without_mask(mut self) -> Self {
-        let vocabulary: Vec<&str> = SPECIAL
-            .into_iter()
-            .map(|token| if token == "[MASK]" { "z" } else { token })
-            .chain(WORDS)
-            .collect();
-        self.tokenizer = tokenizer(&vocabulary);
-        self
-    }
-
-    /// The word embeddings of a text, row-major.
-    pub(crate) fn embeddings(&self, text: &str) -> Vec<f64> {
-        let batch = Batch::repeat(&self.encode(text, false).unwrap(), 1);
-        self.embed(&batch).unwrap().flatten_all().unwrap().to_vec1().unwrap()
     }
 }
 

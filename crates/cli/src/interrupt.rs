@@ -1,0 +1,24 @@
+//! Ctrl-C: exit code 130, and no output that looks whole.
+
+use crate::exit::say;
+use crate::output;
+
+/// Ends the program on an interrupt or a request to terminate.
+///
+/// Where a parent has set such a signal aside (`nohup`, a job in the background), it stays so.
+pub(crate) fn watch() {
+    // Without a handler the signal ends the program by itself, only less tidily.
+    let _ = ctrlc::try_set_handler(end);
+}
+
+#[expect(clippy::exit, reason = "workers may be in the middle of a long explanation or a read")]
+fn end() {
+    // Behind what the terminal shows of the key, or of the progress.
+    say("\nerror", "interrupted");
+    // From here on no document is begun: the lock is held until the process is gone.
+    let unfinished = output::abandon();
+    if let Some(kept) = &unfinished.kept {
+        say("hint", &format!("what was done by then is in {}", kept.display()));
+    }
+    std::process::exit(130);
+}
