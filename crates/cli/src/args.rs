@@ -129,7 +129,7 @@ pub(crate) struct ExplainArgs {
         help_heading = "Output")]
     pub(crate) threads: Option<u16>,
 
-    /// Show no progress
+    /// Show neither progress nor warnings
     #[arg(long, short, help_heading = "Output")]
     pub(crate) quiet: bool,
 }

@@ -1,5 +1,7 @@
 //! Ctrl-C: exit code 130, and no output that looks whole.
 
+use std::io::IsTerminal;
+
 use crate::exit::say;
 use crate::output;
 
@@ -13,8 +15,9 @@ pub(crate) fn watch() {
 
 #[expect(clippy::exit, reason = "workers may be in the middle of a long explanation or a read")]
 fn end() {
-    // Behind what the terminal shows of the key, or of the progress.
-    say("\nerror", "interrupted");
+    // Behind what a terminal shows of the key, or of the progress.
+    let line = if std::io::stderr().is_terminal() { "\n" } else { "" };
+    say(&format!("{line}error"), "interrupted");
     // From here on no document is begun: the lock is held until the process is gone.
     let unfinished = output::abandon();
     if let Some(kept) = &unfinished.kept {

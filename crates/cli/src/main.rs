@@ -24,8 +24,19 @@ use exit::{Exit, Stop};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    keep_candle_serial();
     exit::hush_panics();
     exit::conclude(exit::caught(run)).into()
+}
+
+/// Turns off candle's own thread pool, which fights with ours; see `glossator_ops::threads`.
+fn keep_candle_serial() {
+    #[expect(unsafe_code, reason = "candle reads its number of threads from the environment only")]
+    // SAFETY: the first statement of `main`: there is no other thread that could read the
+    // environment meanwhile.
+    unsafe {
+        std::env::set_var("CANDLE_NUM_THREADS", "1");
+    }
 }
 
 fn run() -> Result<Exit, Stop> {

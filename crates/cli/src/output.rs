@@ -55,7 +55,9 @@ impl Output {
             Some(dir) if dir != Path::new("") => dir,
             _ => Path::new("."),
         };
-        let file = temporary(dir, old.as_ref()).map_err(without_path)?;
+        // Asked first for the system's own words: those of a temporary file would name that one.
+        fs::metadata(dir)?;
+        let file = temporary(dir, old.as_ref()).map_err(|error| io::Error::from(error.kind()))?;
         *unfinished() = Some(Unfinished {
             temporary: file.path().to_owned(),
             partial: partial(&target),
@@ -157,11 +159,4 @@ fn temporary(dir: &Path, old: Option<&Metadata>) -> io::Result<tempfile::NamedTe
         file.as_file().set_permissions(old.permissions())?;
     }
     Ok(file)
-}
-
-/// The system's own error: the name of a temporary file means nothing to anybody.
-fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|inner| inner.source());
-    let system = inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
-    system.map_or(error, io::Error::from_raw_os_error)
 }

@@ -9,13 +9,8 @@ use crate::args::Color;
 
 /// How text is laid out: the width, colours and characters of standard output.
 pub(crate) fn options(color: Color, width: Option<u32>, to_file: bool, by: By) -> Options {
-    let columns = width.map(|n| n as usize).unwrap_or_else(|| columns(to_file));
-    let mut options = Options::default();
-    options.width = columns;
-    options.colors = colors(color, to_file);
-    options.unicode = unicode();
-    options.by = by;
-    options
+    let width = width.map_or_else(|| columns(to_file), |n| n as usize);
+    Options { width, colors: colors(color, to_file), unicode: unicode(), by }
 }
 
 fn columns(to_file: bool) -> usize {

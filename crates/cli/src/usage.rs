@@ -25,7 +25,12 @@ fn explained(error: &Error, command: Option<&std::ffi::OsStr>) -> CliError {
         lines.join(" ")
     });
     let what = paragraphs.next().unwrap_or_default();
-    let what = what.strip_prefix("error: ").unwrap_or(&what).replace('[', "(").replace(']', ")");
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    // Two sentences in one line.
+    let what = match what.split_once(" [possible values: ") {
+        Some((what, values)) => format!("{what}; it can be {}", values.trim_end_matches(']')),
+        None => what.to_owned(),
+    };
     let tips: Vec<_> =
         paragraphs.filter_map(|p| Some(p.strip_prefix("tip: ")?.to_owned())).collect();
     let known = command.and_then(|name| Args::command().find_subcommand(name).cloned());

@@ -25,6 +25,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Result<()> {
+    // SAFETY: no other thread runs yet.
+    #[expect(unsafe_code, reason = "candle's own threads are turned off by a variable only")]
+    unsafe {
+        std::env::set_var("CANDLE_NUM_THREADS", "1");
+    }
     let arguments: Vec<String> = std::env::args().collect();
     let option = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;

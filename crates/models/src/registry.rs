@@ -15,8 +15,7 @@ use crate::text::Tokenizer;
 pub static FAMILIES: &[&Family] = &[&families::bert::FAMILY];
 
 /// Makes a model out of its name and the parts of its directory.
-pub type Load =
-    fn(String, &Config, Checkpoint, Tokenizer, &LoadOptions) -> Result<Box<dyn Model>>;
+pub type Load = fn(String, &Config, Checkpoint, Tokenizer, &LoadOptions) -> Result<Box<dyn Model>>;
 
 /// A model family.
 pub struct Family {

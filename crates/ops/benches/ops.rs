@@ -1,1 +1,72 @@
-fn main() {}
+//! One bench an operation: forward, and forward with the input's gradient, at the sizes of a
+//! small encoder (384 wide), for one sentence and for a batch.
+
+#![expect(clippy::unwrap_used, reason = "a bench stops at the first failure")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use glossator_ops::attention::{AttentionSettings, Heads, attention_packed};
+use glossator_ops::{
+    Activation, AttentionMask, Device, LayerNorm, Linear, Mlp, RmsNorm, Tensor, Var, Weight,
+    gradient, softmax,
+};
+
+const WIDTH: usize = 384;
+const TOKENS: usize = 32;
+
+/// Numbers between -1 and 1 that look random enough.
+fn numbers(n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 + 13) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+fn weight(shape: &[usize]) -> Weight {
+    Weight::from_f32(Arc::new(numbers(shape.iter().product())), shape).unwrap()
+}
+
+fn linear(n_in: usize, n_out: usize) -> Linear {
+    Linear::new(weight(&[n_out, n_in]), Some(weight(&[n_out]))).unwrap()
+}
+
+fn operations(criterion: &mut Criterion) {
+    let norm = LayerNorm::new(weight(&[WIDTH]), Some(weight(&[WIDTH])), 1e-12).unwrap();
+    let rms = RmsNorm::new(weight(&[WIDTH]), 1e-6).unwrap();
+    let map = linear(WIDTH, WIDTH);
+    let mlp = Mlp {
+        up: linear(WIDTH, 4 * WIDTH),
+        activation: Activation::Gelu,
+        down: linear(4 * WIDTH, WIDTH),
+    };
+    let settings = AttentionSettings {
+        heads: Heads::equal(12, WIDTH / 12),
+        scale: 1.0 / (WIDTH as f64 / 12.0).sqrt(),
+        mask: AttentionMask::default(),
+    };
+    type Operation<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
+    let operations: Vec<(&str, usize, Operation<'_>)> = vec![
+        ("linear", WIDTH, Box::new(|x| map.forward(x).unwrap())),
+        ("mlp", WIDTH, Box::new(|x| mlp.forward(x).unwrap())),
+        ("attention", 3 * WIDTH, Box::new(|x| attention_packed(x, &settings).unwrap())),
+        ("layer_norm", WIDTH, Box::new(|x| norm.forward(x).unwrap())),
+        ("rms_norm", WIDTH, Box::new(|x| rms.forward(x).unwrap())),
+        ("gelu", 4 * WIDTH, Box::new(|x| Activation::Gelu.forward(x).unwrap())),
+        ("softmax", TOKENS, Box::new(|x| softmax(x).unwrap())),
+    ];
+    for (name, width, operation) in &operations {
+        for batch in [1, 8] {
+            let shape = (batch, TOKENS, *width);
+            let x = Tensor::from_vec(numbers(batch * TOKENS * width), shape, &Device::Cpu).unwrap();
+            criterion.bench_function(&format!("{name}/{batch}x{TOKENS}/forward"), |bencher| {
+                bencher.iter(|| black_box(operation(&x)));
+            });
+            let x = Var::from_tensor(&x).unwrap();
+            criterion.bench_function(&format!("{name}/{batch}x{TOKENS}/gradient"), |bencher| {
+                bencher.iter(|| black_box(gradient(&operation(&x), &x).unwrap()));
+            });
+        }
+    }
+}
+
+criterion_group!(benches, operations);
+criterion_main!(benches);

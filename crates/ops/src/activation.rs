@@ -229,7 +229,7 @@ mod tests {
         // Away from 0, where the derivative of relu jumps.
         let x = (random(3, &[4, 9]) + 0.03).unwrap();
         for activation in Activation::ALL {
-            assert_gradient(&[x.clone()], |x| activation.forward(&x[0]));
+            assert_gradient(std::slice::from_ref(&x), |x| activation.forward(&x[0]));
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
                 continue; // candle's erf is accurate to 1e-7 only; see the next test.
             }
             assert_same(
-                &[x.clone()],
+                std::slice::from_ref(&x),
                 |x| activation.forward(&x[0]),
                 |x| activation.composed(&x[0]),
             );
@@ -269,7 +269,7 @@ mod tests {
         let x = (random(6, &[1000]) * 4.0).unwrap();
         for activation in Activation::ALL {
             // Φ is good to 2e-7 absolute, times |x| up to 12, relative to the largest value.
-            assert_f32(&[x.clone()], |x| activation.forward(&x[0]), 5e-7);
+            assert_f32(std::slice::from_ref(&x), |x| activation.forward(&x[0]), 5e-7);
         }
     }
 

@@ -116,10 +116,13 @@ mod tests {
         let table = random(1, &[5, 3]);
         let ids = [4, 0, 4, 2];
         let trained = |x: &[Tensor]| embedding(&Weight::from_tensor(x[0].clone()), &ids, &[2, 2]);
-        assert_gradient(&[table.clone()], trained);
+        assert_gradient(std::slice::from_ref(&table), trained);
         let frozen = embedding(&constant(&table), &ids, &[2, 2]).unwrap();
         assert_eq!(frozen.dims(), [2, 2, 3]);
-        assert_eq!(max_abs(&(frozen - trained(&[table.clone()]).unwrap()).unwrap()), 0.0);
+        assert_eq!(
+            max_abs(&(frozen - trained(std::slice::from_ref(&table)).unwrap()).unwrap()),
+            0.0
+        );
         let error = embedding(&constant(&table), &[5], &[1, 1]).unwrap_err().to_string();
         assert!(error.contains("an id below 5"), "{error}");
     }

@@ -38,6 +38,7 @@ pub mod weight;
 #[cfg(test)]
 mod testing;
 
+mod few_rows;
 mod matmul;
 mod real;
 mod storage;

@@ -1,12 +1,8 @@
 //! Matrix products on slices: the `gemm` crate, and a kernel of our own where it is weak.
 //!
-//! A weight is kept once, as stored: `[out, in]`, row-major. The backward product `dY W` reads it
-//! along its rows, which every GEMM likes. The forward product `X Wᵀ` makes a packing GEMM
-//! transpose all of `W` first, which for the few rows of one sentence costs more than the
-//! product: [`product_nt`] then takes dot products of rows instead, which packs nothing.
+//! A weight is kept once, as stored: `[out, in]`, row-major.
 
-use pulp::{Arch, Simd, WithSimd};
-
+use crate::few_rows::{self, Rows, RowsMut};
 use crate::real::Real;
 use crate::threads;
 
@@ -67,6 +63,19 @@ pub(crate) fn product<T: Real>(
         }
         return;
     }
+    // One head of attention has too few columns for the panels of the kernel.
+    let few_rows = m <= few_rows::MAX_ROWS && k >= few_rows::MIN_K && n >= few_rows::COLUMNS;
+    if few_rows
+        && alpha == T::ONE
+        && (a.col_stride, b.col_stride) == (1, 1)
+        && let (Some(a32), Some(b32)) = (T::as_f32(a.data), T::as_f32(b.data))
+        && let Some(data) = T::as_f32_mut(out)
+    {
+        let a = Rows { data: a32, stride: a.row_stride };
+        let b = Rows { data: b32, stride: b.row_stride };
+        let out = RowsMut { data, stride: out_stride };
+        return few_rows::product_nn((m, k, n), a, b, accumulate, out);
+    }
     // SAFETY: the three checks above bound every address that the product touches; `out` is
     // borrowed mutably, so it aliases neither input; its rows do not overlap. When not
     // accumulating, gemm does not read `out` (`read_dst` is false).
@@ -105,140 +114,17 @@ pub(crate) fn product_nt<T: Real>(
     out: &mut [T],
     out_stride: usize,
 ) {
-    let (m, k, n) = dims;
-    if dots_are_faster(m, k)
+    let (m, k, _) = dims;
+    if m <= few_rows::MAX_ROWS
+        && k >= few_rows::MIN_K
         && let (Some(a32), Some(b32)) = (T::as_f32(a.data), T::as_f32(b.data))
-        && let Some(out32) = T::as_f32_mut(out)
+        && let Some(data) = T::as_f32_mut(out)
     {
-        let (a, b) = (View { data: a32, ..a.cast() }, View { data: b32, ..b.cast() });
-        a.check(m, k);
-        b.check(n, k);
-        check_extent(out32.len(), m, n, out_stride, 1);
-        Arch::new().dispatch(DotRows { dims, a, b, out: out32, out_stride });
+        let a = Rows { data: a32, stride: a.row_stride };
+        let b = Rows { data: b32, stride: b.row_stride };
+        few_rows::product_nt(dims, a, b, RowsMut { data, stride: out_stride });
     } else {
         product(dims, T::ONE, a, b.transposed(), false, out, out_stride);
-    }
-}
-
-/// Whether dot products of rows beat `gemm` 0.19, which packs a transposed copy of `b` first.
-///
-/// GFLOP/s of one Zen 4 core (peak 118), dots against gemm, for `k` x `n` of
-///
-/// | rows | 32 x 32 | 384 x 384 | 768 x 768 | 1536 x 384 | 3072 x 768 |
-/// |---|---|---|---|---|---|
-/// | 8 | 17 : 22 | 77 : 26 | 87 : 15 | 91 : 7 | 76 : 4 |
-/// | 32 | 24 : 56 | 87 : 69 | 92 : 43 | 100 : 23 | 74 : 16 |
-/// | 128 | 24 : 88 | 88 : 97 | 94 : 74 | 98 : 56 | 68 : 35 |
-/// | 256 | 24 : 94 | 83 : 103 | 95 : 94 | 99 : 76 | 78 : 70 |
-/// | 512 | 25 : 87 | 94 : 111 | 92 : 86 | 97 : 91 | 72 : 74 |
-///
-/// Short rows (one attention head) spend their time adding up registers: gemm's.
-fn dots_are_faster(m: usize, k: usize) -> bool {
-    match k {
-        0..128 => false,
-        128..512 => m <= 96,
-        _ => m <= 384,
-    }
-}
-
-impl<T> View<'_, T> {
-    /// The same geometry over no data, to carry it to another scalar type.
-    fn cast<U>(&self) -> View<'static, U> {
-        View { data: &[], row_stride: self.row_stride, col_stride: self.col_stride }
-    }
-}
-
-/// The dot-product kernel: tiles of several rows of `a` by several rows of `b`, the longest
-/// dimension along the registers.
-struct DotRows<'a> {
-    dims: (usize, usize, usize),
-    a: View<'a, f32>,
-    b: View<'a, f32>,
-    out: &'a mut [f32],
-    out_stride: usize,
-}
-
-/// Elements of `a` per pass: they stay in the second-level cache while `b` streams by.
-const A_BLOCK: usize = 192 * 1024;
-
-impl WithSimd for DotRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // Sums, one row of `a` and one value of `b` must fit the registers: with 16 of them the
-        // large tile would run at half the speed of the small one.
-        if S::REGISTER_COUNT >= 32 { self.run::<S, 4, 6>(simd) } else { self.run::<S, 2, 4>(simd) }
-    }
-}
-
-impl DotRows<'_> {
-    #[inline(always)]
-    fn run<S: Simd, const ROWS: usize, const COLS: usize>(mut self, simd: S) {
-        let (m, k, n) = self.dims;
-        let block = (A_BLOCK / k.max(1)).max(ROWS) / ROWS * ROWS;
-        for i0 in (0..m).step_by(block) {
-            for j in (0..n).step_by(COLS) {
-                for i in (i0..m.min(i0 + block)).step_by(ROWS) {
-                    // A tile of fewer rows for the last ones, for short inputs.
-                    match m - i {
-                        1 => self.tile::<S, 1, COLS>(simd, i, j),
-                        2 => self.tile::<S, 2, COLS>(simd, i, j),
-                        3 if ROWS > 3 => self.tile::<S, 3, COLS>(simd, i, j),
-                        _ => self.tile::<S, ROWS, COLS>(simd, i, j),
-                    }
-                }
-            }
-        }
-    }
-
-    /// The dot products of `ROWS` rows of `a` from `i` on with `COLS` rows of `b` from `j` on.
-    ///
-    /// Plain loops over arrays of constant size: they unroll into registers. (With closures, as
-    /// in `array::from_fn`, the sums below compile to calls outside the SIMD level: a third of
-    /// the speed.)
-    #[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
-    #[inline(always)]
-    fn tile<S: Simd, const ROWS: usize, const COLS: usize>(&mut self, simd: S, i: usize, j: usize) {
-        let (_, k, n) = self.dims;
-        let columns = COLS.min(n - j);
-        let empty: (&[S::f32s], &[f32]) = (&[], &[]);
-        let (mut a, mut b) = ([empty; ROWS], [empty; COLS]);
-        for r in 0..ROWS {
-            a[r] = S::as_simd_f32s(&self.a.data[(i + r) * self.a.row_stride..][..k]);
-        }
-        for c in 0..COLS {
-            // Beyond the edge the last row again; its products are not stored.
-            let row = j + c.min(columns - 1);
-            b[c] = S::as_simd_f32s(&self.b.data[row * self.b.row_stride..][..k]);
-        }
-        let len = a[0].0.len();
-        let none: &[S::f32s] = &[];
-        let (mut x, mut y) = ([none; ROWS], [none; COLS]);
-        for r in 0..ROWS {
-            x[r] = &a[r].0[..len];
-        }
-        for c in 0..COLS {
-            y[c] = &b[c].0[..len];
-        }
-        let mut sums = [[simd.splat_f32s(0.0); COLS]; ROWS];
-        for p in 0..len {
-            for r in 0..ROWS {
-                for c in 0..COLS {
-                    sums[r][c] = simd.mul_add_f32s(x[r][p], y[c][p], sums[r][c]);
-                }
-            }
-        }
-        for r in 0..ROWS {
-            let out = &mut self.out[(i + r) * self.out_stride + j..][..columns];
-            for c in 0..columns {
-                let mut sum = simd.reduce_sum_f32s(sums[r][c]);
-                for (x, y) in a[r].1.iter().zip(b[c].1) {
-                    sum += x * y;
-                }
-                out[c] = sum;
-            }
-        }
     }
 }
 
@@ -279,20 +165,24 @@ fn split_columns<T: Real>(
     out_stride: usize,
     f: impl Fn(std::ops::Range<usize>, &mut [T]) + Sync,
 ) {
-    let parts = threads::parts_for(m * k * n);
+    // Whole panels for each part, and the columns left over for the last: so no element is computed
+    // in another way than without a split. Panels are also whole cache lines, so that threads do
+    // not write to the same one.
+    let panels = n / few_rows::COLUMNS;
+    let parts = threads::parts_for(m * k * n).min(panels);
     if parts <= 1 {
         f(0..n, out);
         return;
     }
-    // Columns in whole cache lines, so that threads do not write to the same one.
-    let per_part = n.div_ceil(parts).next_multiple_of(16);
     check_extent(out.len(), m, n, out_stride, 1);
     let needed = if m == 0 { 0 } else { (m - 1) * out_stride + n };
     let base = SendPtr(out.as_mut_ptr());
     rayon::scope(|scope| {
         let f = &f;
-        for start in (0..n).step_by(per_part) {
-            let columns = start..n.min(start + per_part);
+        for part in 0..parts {
+            let start = part * panels / parts * few_rows::COLUMNS;
+            let end = (part + 1) * panels / parts * few_rows::COLUMNS;
+            let columns = start..if part + 1 == parts { n } else { end };
             let base = &base;
             scope.spawn(move |_| {
                 // SAFETY: the slice starts inside `out` and ends with it. Slices of different
@@ -321,80 +211,21 @@ unsafe impl<T: Send> Sync for SendPtr<T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn naive(m: usize, k: usize, n: usize, a: &[f32], b: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; m * n];
-        for i in 0..m {
-            for j in 0..n {
-                let dot = (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b[j * k + p]));
-                out[i * n + j] = dot.sum::<f64>() as f32;
-            }
-        }
-        out
-    }
-
-    /// The kernel with the tile of machines with few registers.
-    struct SmallTile<'a>(DotRows<'a>);
-
-    impl WithSimd for SmallTile<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) {
-            self.0.run::<S, 2, 4>(simd);
-        }
-    }
-
-    proptest! {
-        /// The dot-product kernel agrees with the definition on all edge sizes (tiles of 4 x 6 and
-        /// 2 x 4, registers of 4 to 16, blocks), and writes only its columns.
-        #[test]
-        fn dot_rows_agree_with_the_definition(
-            m in 1usize..10, k in 1usize..70, n in 1usize..40, long in proptest::bool::ANY,
-        ) {
-            let k = if long { k + A_BLOCK / 4 } else { k };
-            let value = |i: usize| ((i * 2_654_435_761) % 1000) as f32 / 500.0 - 1.0;
-            let a: Vec<f32> = (0..m * k).map(value).collect();
-            let b: Vec<f32> = (0..n * k).map(|i| value(i + 77)).collect();
-            let expected = naive(m, k, n, &a, &b);
-            for small in [false, true] {
-                let out_stride = n + 3;
-                let mut out = vec![7.0; m * out_stride];
-                let dots = DotRows {
-                    dims: (m, k, n),
-                    a: View::rows(&a, k),
-                    b: View::rows(&b, k),
-                    out: &mut out,
-                    out_stride,
-                };
-                if small {
-                    Arch::new().dispatch(SmallTile(dots));
-                } else {
-                    Arch::new().dispatch(dots);
-                }
-                for (out, want) in out.chunks(out_stride).zip(expected.chunks(n)) {
-                    prop_assert_eq!(&out[n..], &[7.0; 3]);
-                    for (got, want) in out.iter().zip(want) {
-                        // Sums of k products below 1: a few units in the last place of k.
-                        prop_assert!((got - want).abs() < 1e-6 * k as f32 + 1e-6, "{got} {want}");
-                    }
-                }
-            }
-        }
-    }
 
     #[test]
     fn columns_split_over_threads_agree_exactly() {
-        let (m, k, n) = (33, 384, 200);
-        let a: Vec<f32> = (0..m * k).map(|i| ((i * 7919) % 997) as f32 / 997.0).collect();
-        let b: Vec<f32> = (0..n * k).map(|i| ((i * 104_729) % 991) as f32 / 991.0).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        let mut split = vec![0.0; m * n];
-        let (va, vb) = (View::rows(&a, k), View::rows(&b, k));
-        pool.install(|| product_nt_parallel((m, k, n), va, vb, &mut split, n));
-        let mut whole = vec![0.0; m * n];
-        product_nt((m, k, n), va, vb, &mut whole, n);
-        assert_eq!(split, whole);
+        for (m, k, n) in [(33, 384, 300), (1, 700, 5000), (40, 384, 200), (300, 384, 392)] {
+            let a: Vec<f32> = (0..m * k).map(|i| ((i * 7919) % 997) as f32 / 997.0).collect();
+            let b: Vec<f32> = (0..n * k).map(|i| ((i * 104_729) % 991) as f32 / 991.0).collect();
+            let (va, vb, vt) = (View::rows(&a, k), View::rows(&b, k), View::rows(&b, n));
+            let (mut split, mut whole) = (vec![0.0; m * n], vec![0.0; m * n]);
+            pool.install(|| product_nt_parallel((m, k, n), va, vb, &mut split, n));
+            product_nt((m, k, n), va, vb, &mut whole, n);
+            assert_eq!(split, whole, "{m} {k} {n}");
+            pool.install(|| product_parallel((m, k, n), va, vt, true, &mut split, n));
+            product((m, k, n), 1.0, va, vt, true, &mut whole, n);
+            assert_eq!(split, whole, "{m} {k} {n}");
+        }
     }
 }

@@ -128,7 +128,7 @@ mod tests {
                 down: Linear::new(weight(3, &[4, 9]), Some(weight(4, &[4]))).unwrap(),
             };
             let x = random(5, &[2, 3, 5]);
-            assert_same(&[x.clone()], |x| mlp.forward(&x[0]), |x| mlp.composed(&x[0]));
+            assert_same(std::slice::from_ref(&x), |x| mlp.forward(&x[0]), |x| mlp.composed(&x[0]));
             if activation != Activation::Relu {
                 assert_gradient(&[x], |x| mlp.forward(&x[0]));
             }

@@ -140,7 +140,7 @@ mod tests {
             let norm = RmsNorm::new(weight(seed, &[width]), 1e-5).unwrap();
             // Away from the origin, where the function turns too fast for the step.
             let x = (random(seed + 2, &[rows, width]).abs().unwrap() + 0.5).unwrap();
-            assert_gradient(&[x.clone()], |x| norm.forward(&x[0]));
+            assert_gradient(std::slice::from_ref(&x), |x| norm.forward(&x[0]));
             assert_same(&[x], |x| norm.forward(&x[0]), |x| norm.composed(&x[0]));
         }
     }

@@ -173,11 +173,11 @@ mod tests {
             rows in 1usize..4, width in 1usize..40, seed in 0u64..1000,
         ) {
             let x = random(seed, &[rows, width]);
-            assert_gradient(&[x.clone()], |x| softmax(&x[0]));
-            assert_gradient(&[x.clone()], |x| log_softmax(&x[0]));
-            assert_same(&[x.clone()], |x| softmax(&x[0]), |x| composed_softmax(&x[0]));
-            assert_same(&[x.clone()], |x| log_softmax(&x[0]), |x| composed_log_softmax(&x[0]));
-            assert_f32(&[x.clone()], |x| softmax(&x[0]), 1e-6);
+            assert_gradient(std::slice::from_ref(&x), |x| softmax(&x[0]));
+            assert_gradient(std::slice::from_ref(&x), |x| log_softmax(&x[0]));
+            assert_same(std::slice::from_ref(&x), |x| softmax(&x[0]), |x| composed_softmax(&x[0]));
+            assert_same(std::slice::from_ref(&x), |x| log_softmax(&x[0]), |x| composed_log_softmax(&x[0]));
+            assert_f32(std::slice::from_ref(&x), |x| softmax(&x[0]), 1e-6);
             // Rows sum to one, and a shift changes nothing.
             let y = softmax(&x).unwrap();
             let sums = y.sum(1).unwrap().to_vec1::<f64>().unwrap();

@@ -173,21 +173,15 @@ fn renderer(args: &ExplainArgs) -> Box<dyn Renderer> {
         }
         Format::Json => Box::new(render::json::Json::default()),
         Format::Html => {
-            let mut options = render::html::Options::default();
-            options.by = by;
+            let options = render::html::Options { by, ..Default::default() };
             Box::new(render::html::Html::new(options))
         }
         Format::Svg => {
-            let mut options = render::svg::Options::default();
-            options.by = by;
-            options.width = args.width.unwrap_or(options.width);
-            Box::new(render::svg::Svg::new(options))
+            let default = render::svg::Options::default();
+            let width = args.width.unwrap_or(default.width);
+            Box::new(render::svg::Svg::new(render::svg::Options { by, width, ..default }))
         }
-        Format::Csv => {
-            let mut options = render::csv::Options::default();
-            options.by = by;
-            Box::new(render::csv::Csv::new(options))
-        }
+        Format::Csv => Box::new(render::csv::Csv::new(render::csv::Options { by })),
     }
 }
 

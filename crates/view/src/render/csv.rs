@@ -65,7 +65,7 @@ impl Csv {
 impl Renderer for Csv {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(COLUMNS)?;
+        writer.write_record(COLUMNS).map_err(of_writer)?;
         writer.flush()
     }
 
@@ -83,12 +83,21 @@ impl Renderer for Csv {
             for (f, field) in document.input.fields.iter().enumerate() {
                 for row in rows(field, f, explanation, self.options.by) {
                     let field = std::slice::from_ref(&field.name);
-                    writer.write_record(head.iter().chain(field).chain(&row).chain(&tail))?;
+                    let record = head.iter().chain(field).chain(&row).chain(&tail);
+                    writer.write_record(record).map_err(of_writer)?;
                 }
             }
         }
         self.inputs += 1;
         writer.flush()
+    }
+}
+
+/// The writer's own error, so that a broken pipe looks like one.
+fn of_writer(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

@@ -4,12 +4,14 @@
 //! [`visible`]; markup is escaped by each renderer.
 
 use crate::number::{self, amount, percent, with_sign};
-use crate::text::{Marks, visible};
+use crate::text::{Marks, cut, visible};
 use crate::units::{By, View};
 use crate::wire::{Classification, Document, Explanation, LabelScore, Method, Prediction, Target};
 
 /// How many labels beside the predicted ones are named.
 const OTHERS: usize = 4;
+/// Columns of a name. Longer ones come from broken or hostile files, and would bury the rest.
+const LONGEST: usize = 100;
 
 /// One label of the prediction, or its number.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,9 +24,15 @@ pub(crate) struct Answer {
     pub(crate) holds: bool,
 }
 
+/// A label, model or setting, fit to stand in a sentence.
+pub(crate) fn name(text: &str, marks: Marks) -> String {
+    // Cut before it is spelled out, which may make it six times as long.
+    cut(&visible(&cut(text, LONGEST, marks), marks), LONGEST, marks).into_owned()
+}
+
 /// The prediction: the answers to show, and how many labels are not shown.
 pub(crate) fn answers(prediction: &Prediction, marks: Marks) -> (Vec<Answer>, usize) {
-    let name = |label: &str| visible(label, marks).into_owned();
+    let name = |label: &str| name(label, marks);
     let Prediction::TextClassification(classification) = prediction;
     let (labels, best, single) = match classification {
         Classification::Regression(regression) => {
@@ -61,7 +69,12 @@ pub(crate) fn headline(prediction: &Prediction, marks: Marks) -> String {
 
 /// The question: `why positive`, `why positive rather than negative`.
 pub(crate) fn question(target: &Target, marks: Marks) -> String {
-    format!("why {}", visible(&target.describe(), marks))
+    match target {
+        Target::Label { label, .. } => format!("why {}", name(label, marks)),
+        Target::Contrast { label, versus, .. } => {
+            format!("why {} rather than {}", name(label, marks), name(versus, marks))
+        }
+    }
 }
 
 /// The quantity: `logit`, or `difference in logit`.
@@ -77,7 +90,7 @@ pub(crate) fn quantity(target: &Target, marks: Marks) -> String {
 pub(crate) fn method(method: &Method, marks: Marks) -> Vec<String> {
     let settings = method.settings.iter().map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{}={}", visible(name, marks), visible(&value, marks))
+        format!("{}={}", visible(name, marks), self::name(&value, marks))
     });
     std::iter::once(visible(&method.id, marks).into_owned()).chain(settings).collect()
 }
@@ -89,9 +102,10 @@ pub(crate) fn figures(view: &View<'_>) -> Vec<String> {
     if let Some(baseline) = explanation.baseline_output {
         figures.push(format!("F(baseline) {}", amount(baseline)));
     }
-    let total = explanation.total();
-    figures.push(format!("sum {}", with_sign(total, amount(total))));
+    // Scores that promise no sum, such as norms, do not sum to anything.
     if let Some(delta) = explanation.delta {
+        let total = explanation.total();
+        figures.push(format!("sum {}", with_sign(total, amount(total))));
         figures.push(format!("completeness error {}", completeness(explanation, delta)));
     }
     if let Some(error) = explanation.error_estimate {
@@ -137,7 +151,7 @@ pub(crate) fn warning(explanation: &Explanation) -> Option<(&'static str, String
         (None, Some(error)) => format!("the estimated error is {}; ", number::error(error)),
         (None, None) => String::new(),
     };
-    let advice = "raise --max-evaluations, or choose another --baseline";
+    let advice = "use --rule adaptive with more --max-evaluations, or another --baseline";
     Some(("NOT CONVERGED", format!("{error}{advice}")))
 }
 

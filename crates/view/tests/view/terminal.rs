@@ -145,7 +145,7 @@ fn without_a_completeness_error_there_is_none() {
     insta::assert_snapshot!(text.lines().rev().take(3).collect::<Vec<_>>().join("\n"), @"
     note: 7 tokens did not fit the model and were not read
     note: a local approximation
-    F(x) 3.250 · sum +1.440 · error estimate 0.00040 · 50 gradient evaluations
+    F(x) 3.250 · error estimate 0.00040 · 50 gradient evaluations
     ");
 }
 
