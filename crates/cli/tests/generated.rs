@@ -41,7 +41,9 @@ fn violation(schema: &Value, root: &Value, value: &Value, at: &str) -> Option<St
             }
             "const" if rule != value => fails("const"),
             "enum" if !rule.as_array().unwrap().contains(value) => fails("enum"),
-            "minimum" if value.as_f64() < rule.as_f64() => fails("minimum"),
+            "minimum" if value.as_f64().is_some_and(|value| value < rule.as_f64().unwrap()) => {
+                fails("minimum")
+            }
             "oneOf" if one_of(rule) != 1 => fails("oneOf"),
             "anyOf" if one_of(rule) == 0 => fails("anyOf"),
             "allOf" => rule.as_array().unwrap().iter().find_map(|s| violation(s, root, value, at)),

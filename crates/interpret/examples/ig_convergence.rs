@@ -1,6 +1,6 @@
 //! What integrated gradients cost and miss on the bundled model: the tables of the documentation.
 //!
-//! `cargo run --release -p glossator-interpret --example ig_convergence`
+//! `cargo run --release -p glossator-interpret --example ig_convergence [-- BASELINE...]`
 //!
 //! Sixty sentences of 5 to 40 words as reviews have them; the predicted label's logit, in f32.
 //! It takes some ten minutes on two cores. Times play no part in what it prints, so the numbers are
@@ -37,17 +37,20 @@ fn main() -> Result<(), Error> {
     let mut lengths: Vec<f64> = encodings.iter().map(|e| e.tokens.len() as f64).collect();
     lengths.sort_by(f64::total_cmp);
     let (shortest, longest) = (lengths[0], lengths[lengths.len() - 1]);
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| asked.is_empty() || asked.iter().any(|other| other == name);
+    let baselines: Vec<_> = BASELINES.into_iter().filter(|(name, _)| wanted(name)).collect();
     println!("{} sentences of {shortest} to {longest} tokens\n", encodings.len());
 
     println!(
         "| baseline | tolerance | evaluations: median | p90 | max | converged | largest true error |"
     );
     println!("|---|---|---|---|---|---|---|");
-    for (name, kind) in BASELINES {
+    for (name, kind) in &baselines {
         // Ten times tighter than the tightest below: the truth for all of them.
-        let truth = run(&*model, &encodings, &adaptive(&kind, 1e-4, 20 * MAX_EVALUATIONS))?;
+        let truth = run(&*model, &encodings, &adaptive(kind, 1e-4, 20 * MAX_EVALUATIONS))?;
         for tolerance in [0.05, 0.01, 0.001] {
-            let got = run(&*model, &encodings, &adaptive(&kind, tolerance, MAX_EVALUATIONS))?;
+            let got = run(&*model, &encodings, &adaptive(kind, tolerance, MAX_EVALUATIONS))?;
             let counts = got.iter().map(|a| a.gradient_evaluations as f64);
             let [median, p90, max] = quantiles(counts.collect());
             let converged = got.iter().filter(|a| a.converged == Some(true)).count();
@@ -63,11 +66,11 @@ fn main() -> Result<(), Error> {
     println!("\n| baseline | rule | steps | completeness error: median | p90 | max |");
     println!("|---|---|---|---|---|---|");
     let rules = [("gauss-legendre", FixedRule::GaussLegendre), ("trapezoid", FixedRule::Trapezoid)];
-    for (name, kind) in BASELINES {
+    for (name, kind) in &baselines {
         for (id, rule) in rules {
             for steps in [10, 20, 50] {
                 let quadrature = Quadrature::Fixed { rule, steps };
-                let method = IntegratedGradients { quadrature, ..adaptive(&kind, 0.01, 15) };
+                let method = IntegratedGradients { quadrature, ..adaptive(kind, 0.01, 15) };
                 let got = run(&*model, &encodings, &method)?;
                 let [median, p90, max] = quantiles(got.iter().map(incompleteness).collect());
                 println!(

@@ -3,23 +3,38 @@
 //! With M rows each weight takes part in M multiply-adds only: for a sentence, getting the weights
 //! out of memory takes as long as computing with them. `gemm` 0.19 first copies them into its own
 //! layout (and for `X Wᵀ` transposes them); these kernels read them once, in place, and fetch the
-//! next ones while they compute with the last. Measured, GFLOP/s of one Zen 4 core (peak 118) with
-//! weights out of memory, this module : `gemm`, for `k` x `n` of
+//! next ones while they compute with the last. GFLOP/s of one core (Zen 4 at 118 peak, weights out
+//! of memory, the machine shared with compilers), this module : `gemm`, for `k` x `n` of
 //!
-//! | rows | `X Wᵀ` 384 x 1536 | 1536 x 384 | 768 x 768 | `dY W` 384 x 1536 | 1536 x 384 | 768 x 768 |
+//! | rows | `X Wᵀ` 384 x 384 | 768 x 768 | 3072 x 768 | `dY W` 384 x 384 | 768 x 768 | 3072 x 768 |
 //! |---|---|---|---|---|---|---|
-//! TABLE
+//! | 1 | 5 : 10 | 7 : 11 | 10 : 9 | 4 : 9 | 5 : 9 | 5 : 9 |
+//! | 4 | 21 : 13 | 26 : 8 | 33 : 3 | 18 : 16 | 17 : 13 | 18 : 15 |
+//! | 16 | 46 : 32 | 52 : 25 | 60 : 9 | 55 : 34 | 57 : 38 | 57 : 38 |
+//! | 32 | 78 : 56 | 84 : 44 | 88 : 18 | 86 : 56 | 83 : 54 | 86 : 56 |
+//! | 64 | 73 : 73 | 80 : 58 | 60 : 21 | 89 : 77 | 86 : 77 | 82 : 74 |
+//! | 128 | 76 : 85 | 86 : 75 | 77 : 35 | 97 : 91 | 95 : 91 | 85 : 82 |
+//! | 256 | 61 : 89 | 92 : 85 | 85 : 64 | 98 : 90 | 76 : 78 | 71 : 54 |
 //!
-//! Every result is a sum in an order that depends on `k` only, never on the number of rows or
-//! columns, so that splitting columns over threads changes nothing.
+//! Every element is a sum in an order that depends on `k` only, so that splitting columns over
+//! threads changes nothing.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Most rows for which [`product_nt`] is used. Above, the copy pays.
-pub(crate) const MAX_ROWS: usize = 160;
+/// Whether [`product_nt`] is the faster: see the table above. Sums shorter than 128 (an attention
+/// head) spend their time at the edges of the tiles.
+pub(crate) fn serves_nt(m: usize, k: usize) -> bool {
+    match k {
+        0..128 => false,
+        128..512 => (2..=64).contains(&m),
+        _ => (2..=384).contains(&m),
+    }
+}
 
-/// Shorter sums spend their time at the edges of the tiles.
-pub(crate) const MIN_K: usize = 128;
+/// Whether [`product_nn`] is the faster.
+pub(crate) fn serves_nn(m: usize, k: usize) -> bool {
+    k >= 128 && (2..=160).contains(&m)
+}
 
 /// Columns of [`product_nn`] come in panels that divide this, at every SIMD level.
 pub(crate) const COLUMNS: usize = 96;
@@ -68,24 +83,21 @@ pub(crate) fn product_nn(
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-/// Tells the processor that `data` will be read soon.
+/// Tells the processor that the cache line with element `at` will be read soon, if it is there.
 #[inline(always)]
-fn prefetch(data: &[f32]) {
+fn prefetch(data: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in data.chunks(LINE) {
+    if at < data.len() {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch is a hint that reads nothing and cannot fault.
         #[expect(unsafe_code, reason = "the intrinsic takes a raw pointer")]
         unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+            _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().wrapping_add(at).cast());
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = data;
+    let _ = (data, at);
 }
-
-/// Registers of a sum's loop between two prefetches.
-const STEP: usize = 8;
 
 /// Dot products of rows: tiles of several rows of `a` by several rows of `b`, `k` along the
 /// registers.
@@ -119,39 +131,41 @@ impl ProductNt<'_> {
         let block = (A_BLOCK / k.max(1)).max(R) / R * R;
         for i0 in (0..m).step_by(block) {
             let tiles = m.min(i0 + block).div_ceil(R) - i0 / R;
-            // Each tile fetches this many of the next C rows of `b`.
             let fetch = C.div_ceil(tiles);
             for j in (0..n).step_by(C) {
                 for t in 0..tiles {
                     let i = i0 + t * R;
-                    let first = (j + C + t * fetch).min(n);
-                    let last = (first + fetch).min(j + 2 * C).min(n).max(first);
+                    // The first tiles share out the next rows of `b`.
+                    let next = (j + C + t * fetch) * self.b.stride;
+                    let fetch = C.saturating_sub(t * fetch).min(fetch);
+                    let next = (self.b.data.get(next..).unwrap_or(&[]), fetch);
                     // A tile of fewer rows for the last ones, for short inputs.
                     match m - i {
-                        1 => self.tile::<S, 1, C>(simd, i, j, first..last),
-                        2 => self.tile::<S, 2, C>(simd, i, j, first..last),
-                        3 if R > 3 => self.tile::<S, 3, C>(simd, i, j, first..last),
-                        _ => self.tile::<S, R, C>(simd, i, j, first..last),
+                        1 => self.tile::<S, 1, C, true>(simd, i, j, next),
+                        2 => self.tile::<S, 2, C, true>(simd, i, j, next),
+                        3 if R > 3 => self.tile::<S, 3, C, true>(simd, i, j, next),
+                        _ if fetch > 0 => self.tile::<S, R, C, true>(simd, i, j, next),
+                        _ => self.tile::<S, R, C, false>(simd, i, j, next),
                     }
                 }
             }
         }
     }
 
-    /// The dot products of `R` rows of `a` from `i` on with `C` rows of `b` from `j` on; fetches
-    /// rows `next` of `b`.
+    /// The dot products of `R` rows of `a` from `i` on with `C` rows of `b` from `j` on, while
+    /// fetching the first `next.1` rows of `next.0` (with `FETCH`).
     ///
     /// Plain loops over arrays of constant size: they unroll into registers. (With closures, as
     /// in `array::from_fn`, the sums below compile to calls outside the SIMD level: a third of
     /// the speed.)
     #[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const C: usize>(
+    fn tile<S: Simd, const R: usize, const C: usize, const FETCH: bool>(
         &mut self,
         simd: S,
         i: usize,
         j: usize,
-        next: std::ops::Range<usize>,
+        (next, fetch): (&[f32], usize),
     ) {
         let Self { k, n, .. } = *self;
         let columns = C.min(n - j);
@@ -174,17 +188,15 @@ impl ProductNt<'_> {
             y[c] = &b[c].0[..len];
         }
         let mut sums = [[simd.splat_f32s(0.0); C]; R];
-        for start in (0..len).step_by(STEP) {
-            let end = len.min(start + STEP);
-            for row in next.clone() {
-                let lanes = S::F32_LANES;
-                prefetch(self.b.part(row, start * lanes, (end - start) * lanes));
+        for p in 0..len {
+            if FETCH {
+                for row in 0..fetch {
+                    prefetch(next, row * self.b.stride + p * S::F32_LANES);
+                }
             }
-            for p in start..end {
-                for r in 0..R {
-                    for c in 0..C {
-                        sums[r][c] = simd.mul_add_f32s(x[r][p], y[c][p], sums[r][c]);
-                    }
+            for r in 0..R {
+                for c in 0..C {
+                    sums[r][c] = simd.mul_add_f32s(x[r][p], y[c][p], sums[r][c]);
                 }
             }
         }
@@ -240,60 +252,61 @@ impl ProductNn<'_> {
         let Self { m, k, n, .. } = self;
         let panel = V * S::F32_LANES;
         let tiles = m.div_ceil(R);
-        // Of the next panel, each tile fetches this many rows in each step.
-        let fetch = STEP.div_ceil(tiles);
+        // Lines that a tile fetches at a time, so that all tiles together fetch the next panel.
+        let fetch = panel.div_ceil(LINE).div_ceil(tiles);
         for k0 in (0..k).step_by(K_BLOCK) {
             let k1 = k.min(k0 + K_BLOCK);
             for j in (0..n).step_by(panel) {
-                let next = if j + panel < n { (k0, j + panel) } else { (k1, 0) };
+                let (row, column) = if j + panel < n { (k0, j + panel) } else { (k1, 0) };
+                let next = self.b.data.get(row * self.b.stride + column..).unwrap_or(&[]);
                 for t in 0..tiles {
                     let place = Place { i: t * R, j, k0, k1 };
-                    let next = (next.0 + t * fetch * (K_BLOCK / STEP), next.1, fetch);
-                    match m - place.i {
-                        1 => self.tile::<S, 1, V>(simd, place, next),
-                        2 => self.tile::<S, 2, V>(simd, place, next),
-                        3 => self.tile::<S, 3, V>(simd, place, next),
-                        _ => self.tile::<S, R, V>(simd, place, next),
+                    let next = (next, t * (k1 - k0) * fetch, fetch);
+                    match (m - place.i, j + panel <= n) {
+                        (1, _) => self.tile::<S, 1, V, false>(simd, place, next),
+                        (2, _) => self.tile::<S, 2, V, false>(simd, place, next),
+                        (3, _) => self.tile::<S, 3, V, false>(simd, place, next),
+                        (_, true) => self.tile::<S, R, V, true>(simd, place, next),
+                        (_, false) => self.tile::<S, R, V, false>(simd, place, next),
                     }
                 }
             }
         }
     }
 
-    /// `R` rows of the result by `V` registers of columns; fetches `next.2` rows of `b` from row
-    /// `next.0`, column `next.1` on in each step.
+    /// `R` rows of the result by `V` registers of columns, while fetching the lines of the panel
+    /// `next.0` from number `next.1` on, `next.2` at a time. With `WHOLE`, all columns are there: a test of
+    /// that in the innermost loop would keep the sums out of registers.
     #[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize>(
+    fn tile<S: Simd, const R: usize, const V: usize, const WHOLE: bool>(
         &mut self,
         simd: S,
         Place { i, j, k0, k1 }: Place,
-        (mut next_row, next_column, fetch): (usize, usize, usize),
+        (next, first_line, fetch): (&[f32], usize, usize),
     ) {
-        let Self { k, n, .. } = *self;
+        let n = self.n;
         let panel = V * S::F32_LANES;
-        let columns = panel.min(n - j);
-        let next_columns = panel.min(n - next_column);
+        let columns = if WHOLE { panel } else { panel.min(n - j) };
+        let lines = panel.div_ceil(LINE);
+        // Past its end the panel is fetched already.
+        let next = if first_line < lines * (k1 - k0) { next } else { &[] };
         let empty: &[f32] = &[];
         let mut a = [empty; R];
         for r in 0..R {
             a[r] = self.a.part(i + r, k0, k1 - k0);
         }
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        for start in (0..k1 - k0).step_by(STEP) {
-            for row in next_row..(next_row + fetch).min(k) {
-                prefetch(self.b.part(row, next_column, next_columns));
+        for p in 0..k1 - k0 {
+            for line in first_line + p * fetch..first_line + (p + 1) * fetch {
+                prefetch(next, line / lines * self.b.stride + line % lines * LINE);
             }
-            next_row += fetch;
-            for p in start..(start + STEP).min(k1 - k0) {
-                let b = self.b.part(k0 + p, j, columns);
-                let mut x = [simd.splat_f32s(0.0); V];
-                load(simd, b, &mut x);
-                for r in 0..R {
-                    let y = simd.splat_f32s(a[r][p]);
-                    for v in 0..V {
-                        sums[r][v] = simd.mul_add_f32s(y, x[v], sums[r][v]);
-                    }
+            let mut edge = [simd.splat_f32s(0.0); V];
+            let x = load::<S, V, WHOLE>(simd, self.b.part(k0 + p, j, columns), &mut edge);
+            for r in 0..R {
+                let y = simd.splat_f32s(a[r][p]);
+                for v in 0..V {
+                    sums[r][v] = simd.mul_add_f32s(y, x[v], sums[r][v]);
                 }
             }
         }
@@ -301,8 +314,8 @@ impl ProductNn<'_> {
         for r in 0..R {
             let out = &mut self.out.data[(i + r) * self.out.stride + j..][..columns];
             if add {
-                let mut before = [simd.splat_f32s(0.0); V];
-                load(simd, out, &mut before);
+                let mut edge = [simd.splat_f32s(0.0); V];
+                let before = load::<S, V, WHOLE>(simd, out, &mut edge);
                 for v in 0..V {
                     sums[r][v] = simd.add_f32s(before[v], sums[r][v]);
                 }
@@ -312,17 +325,21 @@ impl ProductNn<'_> {
     }
 }
 
-/// Loads up to `V` registers; zeros beyond the end.
+/// Up to `V` registers, exactly so many if `WHOLE`: then where they are, not copied. Otherwise in
+/// `edge`, which holds zeros.
 #[inline(always)]
-fn load<S: Simd, const V: usize>(simd: S, from: &[f32], to: &mut [S::f32s; V]) {
-    if from.len() == V * S::F32_LANES {
-        let (whole, _) = S::as_simd_f32s(from);
-        to.copy_from_slice(whole);
-    } else {
-        for (to, from) in to.iter_mut().zip(from.chunks(S::F32_LANES)) {
-            *to = simd.partial_load_f32s(from);
-        }
+fn load<'a, S: Simd, const V: usize, const WHOLE: bool>(
+    simd: S,
+    from: &'a [f32],
+    edge: &'a mut [S::f32s; V],
+) -> &'a [S::f32s; V] {
+    if WHOLE && let Some(whole) = S::as_simd_f32s(from).0.first_chunk() {
+        return whole;
     }
+    for (to, from) in edge.iter_mut().zip(from.chunks(S::F32_LANES)) {
+        *to = simd.partial_load_f32s(from);
+    }
+    edge
 }
 
 /// Stores as many elements as `to` has.

@@ -64,8 +64,8 @@ pub(crate) fn product<T: Real>(
         return;
     }
     // One head of attention has too few columns for the panels of the kernel.
-    let few_rows = m <= few_rows::MAX_ROWS && k >= few_rows::MIN_K && n >= few_rows::COLUMNS;
-    if few_rows
+    if few_rows::serves_nn(m, k)
+        && n >= few_rows::COLUMNS
         && alpha == T::ONE
         && (a.col_stride, b.col_stride) == (1, 1)
         && let (Some(a32), Some(b32)) = (T::as_f32(a.data), T::as_f32(b.data))
@@ -115,8 +115,7 @@ pub(crate) fn product_nt<T: Real>(
     out_stride: usize,
 ) {
     let (m, k, _) = dims;
-    if m <= few_rows::MAX_ROWS
-        && k >= few_rows::MIN_K
+    if few_rows::serves_nt(m, k)
         && let (Some(a32), Some(b32)) = (T::as_f32(a.data), T::as_f32(b.data))
         && let Some(data) = T::as_f32_mut(out)
     {

@@ -66,3 +66,29 @@ fn the_header_is_written_once_and_inputs_are_counted() {
     assert_eq!(table.matches("input,explanation").count(), 1);
     assert_eq!(table.lines().filter(|line| line.starts_with("1,0,positive,")).count(), 10);
 }
+
+/// A pipe that nobody reads.
+struct Broken;
+
+impl std::io::Write for Broken {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_broken_pipe_looks_like_one() {
+    use glossator_view::render::Renderer;
+    // More rows than are collected before they are written.
+    let words = "film ".repeat(2000);
+    let document = sample::document(&[("text", &words)], |_, _| 1.0);
+    let mut renderer = csv::Csv::default();
+    let error = renderer.begin(&mut Broken).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    let error = renderer.document(&document, &mut Broken).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+}

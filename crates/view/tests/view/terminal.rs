@@ -3,7 +3,7 @@
 use glossator_view::By;
 use glossator_view::render::terminal::{Colors, Options, Terminal};
 use glossator_view::render::to_string;
-use glossator_view::wire::{Document, Prediction, Target};
+use glossator_view::wire::{Document, LabelScore, Prediction, Target};
 
 use crate::sample;
 
@@ -129,9 +129,24 @@ fn scores_that_did_not_converge_are_marked() {
     document.explanations[0].delta = Some(-0.3);
     let text = show(&document, Options::default());
     insta::assert_snapshot!(text.lines().rev().take(3).collect::<Vec<_>>().join("\n"), @"
-      or choose another --baseline
-    NOT CONVERGED: the completeness error is -0.30 (20.9%); raise --max-evaluations,
+      more --max-evaluations, or another --baseline
+    NOT CONVERGED: the completeness error is -0.30 (20.9%); use --rule adaptive with
       error estimate 0.00040 · 50 gradient evaluations
+    ");
+}
+
+#[test]
+fn names_of_broken_models_do_not_bury_the_rest() {
+    let labels =
+        vec![LabelScore::new("x".repeat(100_000), 0.9, None), LabelScore::new("y", 0.1, None)];
+    let document = sample::labelled(&[("text", "a film")], labels, |_, _| 1.0);
+    let text = show(&document, Options { width: 60, ..Options::default() });
+    insta::assert_snapshot!(text.lines().take(5).collect::<Vec<_>>().join("\n"), @"
+    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… 90.0%  y 10.0%
+    why xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… · logit ·
+      integrated-gradients · baseline=mask · steps=50 ·
     ");
 }
 
