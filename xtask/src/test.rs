@@ -6,9 +6,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// The version that is installed where the command is missing.
-const CARGO_DENY: &str = "0.20.2";
-
 /// The steps, in the order in which they fail fastest.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     if let Some(unknown) = args.first() {
@@ -20,35 +17,29 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     step(root, "doc tests", &[&["test"], &release[..], &["--doc"]].concat(), &[])?;
     let lints = [&["clippy"], &release[..], &["--all-targets", "--", "-D", "warnings"]].concat();
     step(root, "lints", &lints, &[])?;
-    let docs = [&["doc"], &release[..], &["--no-deps", "--document-private-items"]].concat();
+    let docs = [&["doc"], &release[..], &["--no-deps"]].concat();
     step(root, "documentation", &docs, &[("RUSTDOCFLAGS", "-D warnings")])?;
     deny(root)?;
     eprintln_step("all steps passed");
     Ok(())
 }
 
-/// Licences and sources of dependencies. The advisory database needs the network, and is left to
-/// `cargo deny check advisories`.
+/// Licences and sources of dependencies, where cargo-deny is installed. Building it takes longer
+/// than all other steps together, so that is left to whoever changes dependencies. The advisory
+/// database needs the network, and is left to `cargo deny check advisories`.
 fn deny(root: &Path) -> Result<()> {
-    let tools = root.join("target").join("tools");
-    let installed = tools.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
-    let on_path = Command::new("cargo-deny").arg("--version").output().is_ok();
-    let program = if on_path { Path::new("cargo-deny") } else { &installed };
-    if !on_path && !installed.exists() {
-        eprintln_step("installing cargo-deny into target/tools (once, some minutes)");
-        let tools = tools.to_string_lossy().into_owned();
-        let version = format!("cargo-deny@{CARGO_DENY}");
-        let install = ["install", &version, "--locked", "--root", &tools];
-        step(root, "install cargo-deny", &install, &[("CARGO_TARGET_DIR", "target/tools/build")])?;
-        // Its build is ten times as large as the program.
-        let _ = std::fs::remove_dir_all(root.join("target/tools/build"));
+    if Command::new("cargo-deny").arg("--version").output().is_err() {
+        eprintln_step(
+            "SKIPPED: licences, bans, sources (needs `cargo install cargo-deny --locked`)",
+        );
+        return Ok(());
     }
     eprintln_step("licences, bans, sources");
-    let status = Command::new(program)
+    let status = Command::new("cargo-deny")
         .current_dir(root)
         .args(["--log-level", "error", "check", "licenses", "bans", "sources"])
         .status()
-        .with_context(|| format!("cannot run {}", program.display()))?;
+        .context("cannot run cargo-deny")?;
     if status.success() { Ok(()) } else { bail!("cargo deny failed: see above") }
 }
 

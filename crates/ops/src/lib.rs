@@ -8,7 +8,7 @@
 //! # Invariants
 //!
 //! * A gradient is exact or an error. Every operation here returns a gradient for each input that
-//!   is tracked; [`gradient`] turns a gradient that did not arrive into [`Error::MissingGradient`].
+//!   is tracked; [`gradient()`] turns a gradient that did not arrive into [`Error::MissingGradient`].
 //! * Weights are constants ([`Weight`]) unless they are being trained. The gradient of a constant
 //!   is never computed.
 //! * Nothing here knows of text or of models.
