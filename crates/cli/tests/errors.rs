@@ -478,7 +478,8 @@ fn damaged_models() {
         }
     };
     let remove = |name: &'static str| move |dir: &Path| fs::remove_file(dir.join(name)).unwrap();
-    let cases: [(&str, Box<dyn FnOnce(&Path)>); 13] = [
+    type Damage = Box<dyn FnOnce(&Path)>;
+    let cases: [(&str, Damage); 13] = [
         ("no weights", Box::new(remove(weights))),
         ("empty weights", Box::new(write(weights, ""))),
         (
