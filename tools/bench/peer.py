@@ -9,6 +9,8 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from captum.attr import IntegratedGradients  # noqa: E402
 
+transformers.logging.disable_progress_bar()
+
 STEPS = 50
 
 

@@ -141,11 +141,7 @@ fn prepare(settings: &Settings) -> Result<String> {
         Some(theirs) => theirs,
         None => {
             note("installing PyTorch, transformers and Captum into target/python")?;
-            if !python.exists() {
-                run(Command::new("python3").args(["-m", "venv"]).arg(python_home(settings)))?;
-            }
-            let requirements = settings.root.join("tools/requirements.txt");
-            run(Command::new(&python).args(["-m", "pip", "install", "-r"]).arg(requirements))?;
+            let python = crate::python::environment(&settings.root)?;
             versions(&python).context("PyTorch, transformers and Captum do not import")?
         }
     };
@@ -158,17 +154,14 @@ fn prepare(settings: &Settings) -> Result<String> {
         }
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo).current_dir(&settings.root).args([
-        "build",
-        "--release",
-        "--package=glossator-interpret",
-        "--example=bench_worker",
-    ]))?;
+    for target in [
+        ["--package=glossator", "--bin=glossator"],
+        ["--package=glossator-interpret", "--example=bench_worker"],
+    ] {
+        let root = &settings.root;
+        run(Command::new(&cargo).current_dir(root).args(["build", "--release"]).args(target))?;
+    }
     Ok(format!("Glossator {}; {theirs}", env!("CARGO_PKG_VERSION")))
-}
-
-fn python_home(settings: &Settings) -> PathBuf {
-    settings.root.join("target/python")
 }
 
 /// A contender that waits for commands.
@@ -347,7 +340,6 @@ fn turn(worker: &mut Worker, command: &str, repeats: usize, turns: &mut Turns) -
 /// Seconds from the start of a process to its end, ours and theirs in turns.
 struct Processes {
     size: String,
-    program: String,
     ours: Vec<f64>,
     theirs: Vec<f64>,
 }
@@ -357,24 +349,13 @@ fn whole_process(settings: &Settings, size: &str) -> Result<Processes> {
     let text: Vec<_> = (0..30).map(|i| format!("w{}", 1000 + 7 * i)).collect();
     let text = text.join(" ");
     let default = settings.root.join("target/release/glossator");
-    let program = match &settings.program {
-        Some(program) => Some(program.clone()),
-        None => default.exists().then_some(default),
-    };
+    let program = settings.program.as_ref().unwrap_or(&default);
     let threads = settings.threads.to_string();
-    let ours = || match &program {
-        Some(program) => {
-            let mut command = Command::new(program);
-            command.args(["explain", "--model"]).arg(settings.model(size));
-            command.args([&text, "--method", "gradient"]);
-            command.env("RAYON_NUM_THREADS", &threads);
-            command
-        }
-        None => {
-            let mut command = settings.ours(size);
-            command.args(["--once", &text]);
-            command
-        }
+    let ours = || {
+        let mut command = Command::new(program);
+        command.args(["explain", "--model"]).arg(settings.model(size));
+        command.args([&text, "--method", "gradient", "--threads", &threads]);
+        command
     };
     let theirs = || {
         let mut command = Command::new(settings.python());
@@ -383,23 +364,19 @@ fn whole_process(settings: &Settings, size: &str) -> Result<Processes> {
         command
     };
     let seconds = |mut command: Command| -> Result<f64> {
-        command.stdout(Stdio::null());
         let start = Instant::now();
-        run(&mut command)?;
-        Ok(start.elapsed().as_secs_f64())
+        let output =
+            command.stderr(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
+        let seconds = start.elapsed().as_secs_f64();
+        ensure!(output.status.success(), "{command:?} ended with {}", output.status);
+        ensure!(!output.stdout.is_empty(), "{command:?} gave no answer");
+        Ok(seconds)
     };
     note(&format!("{size}, whole process: {} turns each", settings.rounds))?;
-    // Once each before, so that both find their files in memory.
+    // Once each before: both find their files in memory, and an answer is checked to come.
     seconds(ours())?;
     seconds(theirs())?;
-    let name = program.as_ref().map_or("bench_worker".into(), |p| p.to_string_lossy());
-    let name = Path::new(name.as_ref()).file_name().unwrap_or_default().to_string_lossy();
-    let mut result = Processes {
-        size: size.to_owned(),
-        program: name.into_owned(),
-        ours: Vec::new(),
-        theirs: Vec::new(),
-    };
+    let mut result = Processes { size: size.to_owned(), ours: Vec::new(), theirs: Vec::new() };
     for _ in 0..settings.rounds {
         result.ours.push(seconds(ours())?);
         result.theirs.push(seconds(theirs())?);
@@ -464,14 +441,13 @@ fn report(
     writeln!(
         out,
         "\nWhole process, start to end: load the model, one gradient of 32 tokens, print.\n\n\
-         | model | program | ours, ms | theirs, ms | times faster |\n|---|---|---|---|---|"
+         | model | ours, ms | theirs, ms | times faster |\n|---|---|---|---|"
     )?;
     for case in processes {
         writeln!(
             out,
-            "| {} | {} | {:.0} | {:.0} | {} |",
+            "| {} | {:.0} | {:.0} | {} |",
             case.size,
-            case.program,
             1e3 * median(case.ours.iter().copied()),
             1e3 * median(case.theirs.iter().copied()),
             ratio(&case.theirs, &case.ours),

@@ -200,7 +200,6 @@ fn texts_of_all_scripts_are_explained() {
 }
 
 #[test]
-#[ignore = "words that the tokenizer drops are missing from the words that tokens count"]
 fn control_characters_are_explained_and_cannot_act() {
     let text = "\u{1b}[31mit\u{1b}[0m \u{7}was\u{8} \u{202e}good\u{200b} \u{1} film\r";
     let lines = good(&mut explain(&["--format", "json", text]));

@@ -6,9 +6,6 @@
 //! gradient TOKENS         answered by: milliseconds, then one score a token
 //! ig50 TOKENS 0
 //! ```
-//!
-//! `bench_worker --model DIR --threads N --once TEXT` explains one text and ends, for the time of
-//! a whole process.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -41,13 +38,6 @@ fn main() -> Result<()> {
     let model = load(directory.as_ref(), &LoadOptions::default())?;
     let model = model.as_ref();
     let mut out = std::io::stdout().lock();
-    if let Some(text) = option("--once") {
-        let (_, scores) = pool.install(|| explain(model, "gradient", text))?;
-        for score in scores {
-            writeln!(out, "{score:.6e}")?;
-        }
-        return Ok(());
-    }
     writeln!(out, "ready")?;
     out.flush()?;
     for line in std::io::stdin().lock().lines() {

@@ -34,3 +34,23 @@ pub fn word_scores(encoding: &Encoding, scores: &[f64]) -> Vec<Vec<WordScore>> {
     };
     encoding.fields.iter().zip(sums).map(field_scores).collect()
 }
+
+/// The place of each of a field's words in the list that [`word_scores`] makes; none for a word
+/// that is left out of it.
+#[must_use]
+pub fn word_places(encoding: &Encoding) -> Vec<Vec<Option<usize>>> {
+    let mut read: Vec<Vec<bool>> =
+        encoding.fields.iter().map(|field| vec![false; field.words.len()]).collect();
+    for token in &encoding.tokens {
+        if let Some(word) = token.word
+            && let Some(seen) = read.get_mut(token.field).and_then(|field| field.get_mut(word))
+        {
+            *seen = true;
+        }
+    }
+    let places = |words: Vec<bool>| {
+        let mut next = 0..;
+        words.into_iter().map(|seen| if seen { next.next() } else { None }).collect()
+    };
+    read.into_iter().map(places).collect()
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glossator_interpret::words::word_scores;
+use glossator_interpret::words::{word_places, word_scores};
 use glossator_interpret::{Answer, Attribution, Method, Quantity, Setting, Target, TargetKind};
 use glossator_models::{Encoding, Labels, ModelInfo, Problem};
 use serde_json::Value;
@@ -59,6 +59,7 @@ fn value(setting: Setting) -> Value {
 }
 
 fn fields(encoding: &Encoding) -> Vec<wire::Field> {
+    let places = word_places(encoding);
     let tokens = split(
         encoding,
         encoding.tokens.iter().map(|token| {
@@ -66,7 +67,10 @@ fn fields(encoding: &Encoding) -> Vec<wire::Field> {
                 // At the place in the text where it stands: before everything or after it.
                 wire::Token::special(&token.text, token.start)
             } else {
-                wire::Token::new(&token.text, token.start, token.end, token.word)
+                // Words that no token stands for are not in the lists of scores either.
+                let place = |word| places.get(token.field)?.get(word).copied().flatten();
+                let word = token.word.and_then(place);
+                wire::Token::new(&token.text, token.start, token.end, word)
             }
         }),
     );
