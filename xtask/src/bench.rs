@@ -154,13 +154,14 @@ fn prepare(settings: &Settings) -> Result<String> {
         }
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    for target in [
-        ["--package=glossator", "--bin=glossator"],
-        ["--package=glossator-interpret", "--example=bench_worker"],
-    ] {
-        let root = &settings.root;
-        run(Command::new(&cargo).current_dir(root).args(["build", "--release"]).args(target))?;
-    }
+    // All of the workspace, as the tests are built: the dependencies are built once for both.
+    run(Command::new(&cargo).current_dir(&settings.root).args([
+        "build",
+        "--release",
+        "--workspace",
+        "--bin=glossator",
+        "--example=bench_worker",
+    ]))?;
     Ok(format!("Glossator {}; {theirs}", env!("CARGO_PKG_VERSION")))
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -24,23 +24,38 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Licences and sources of dependencies, where cargo-deny is installed. Building it takes longer
-/// than all other steps together, so that is left to whoever changes dependencies. The advisory
-/// database needs the network, and is left to `cargo deny check advisories`.
+/// The version of cargo-deny that is installed where there is none.
+const DENY_VERSION: &str = "0.20.2";
+
+/// Licences and sources of dependencies, and what may not be among them. The advisory database
+/// needs the network at each run, and is left to `cargo deny check advisories`.
 fn deny(root: &Path) -> Result<()> {
-    if Command::new("cargo-deny").arg("--version").output().is_err() {
-        eprintln_step(
-            "SKIPPED: licences, bans, sources (needs `cargo install cargo-deny --locked`)",
-        );
-        return Ok(());
-    }
+    let program = cargo_deny(root)?;
     eprintln_step("licences, bans, sources");
-    let status = Command::new("cargo-deny")
+    let status = Command::new(program)
         .current_dir(root)
         .args(["--log-level", "error", "check", "licenses", "bans", "sources"])
         .status()
         .context("cannot run cargo-deny")?;
     if status.success() { Ok(()) } else { bail!("cargo deny failed: see above") }
+}
+
+/// The cargo-deny on the path, else one that is built into `target/tools` once.
+fn cargo_deny(root: &Path) -> Result<PathBuf> {
+    let home = root.join("target/tools");
+    let own = home.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
+    for program in [PathBuf::from("cargo-deny"), own.clone()] {
+        if Command::new(&program).arg("--version").output().is_ok_and(|out| out.status.success()) {
+            return Ok(program);
+        }
+    }
+    eprintln_step("building cargo-deny into target/tools, once");
+    let status = Command::new(env!("CARGO"))
+        .args(["install", "cargo-deny", "--locked", "--quiet", "--version", DENY_VERSION, "--root"])
+        .arg(&home)
+        .status()
+        .context("cannot run cargo install")?;
+    if status.success() { Ok(own) } else { bail!("cargo-deny cannot be installed: see above") }
 }
 
 fn step(root: &Path, name: &str, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {

@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let encoding = model.encode(text, false)?;
     let explainer = Explainer::new(model.as_ref(), &GradientXDeviation);
     let answer = explainer.explain(&encoding, &TargetSpec::Predicted, Quantity::Logit)?;
-    let label = &answer.prediction.labels[answer.prediction.best()];
+    let label = &answer.prediction.labels()[answer.prediction.best()];
     println!("{}: {:.1} %", label.label, 100.0 * label.probability.unwrap_or(f64::NAN));
     let scores = &answer.explanations[0].attribution.scores;
     for word in word_scores(&encoding, scores).into_iter().flatten() {

@@ -47,6 +47,14 @@ pub enum Error {
         /// What the outputs are.
         outputs: &'static str,
     },
+    /// An input that the task cannot use.
+    #[error("{what}")]
+    Input {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// A baseline that the tokenizer has no token for.
     #[error("the tokenizer has no {token} token for the baseline")]
     NoBaselineToken {
@@ -83,6 +91,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Model(error) => return error.hint(),
+            Self::Input { hint, .. } => hint.clone(),
             Self::UnknownMethod { .. } => "`glossator methods` describes them".to_owned(),
             Self::UnknownSetting { method, .. } => {
                 format!("`glossator methods {method}` lists the settings it has")

@@ -8,6 +8,7 @@ use crate::prediction::Prediction;
 use crate::progress::{Progress, Silent};
 use crate::subject::Subject;
 use crate::target::{Quantity, Target, TargetSpec};
+use crate::tasks::{self, AtInput, Input, TaskOptions};
 
 /// Explains inputs with one method.
 #[derive(Clone, Copy)]
@@ -20,9 +21,12 @@ pub struct Explainer<'a> {
 /// What the model says of an input, and why.
 #[derive(Debug, Clone)]
 pub struct Answer {
+    /// The input as the model read it: of a long context, the window with the answer.
+    pub encoding: Encoding,
     /// What it says.
     pub prediction: Prediction,
-    /// One for each independent decision; a classifier makes one.
+    /// One for each independent decision: a classifier of texts makes one, one of tokens as many as
+    /// there are entities, a language model one for each token.
     pub explanations: Vec<Explanation>,
 }
 
@@ -54,16 +58,89 @@ impl<'a> Explainer<'a> {
     /// [`glossator_ops::threads::serial`].
     ///
     /// # Errors
-    /// If the target or quantity does not exist, or the method fails.
+    /// If the input lacks what the task needs, the target or quantity does not exist, or the
+    /// method fails.
+    pub fn explain_input(
+        &self,
+        input: &Input,
+        options: &TaskOptions,
+        spec: &TargetSpec,
+        quantity: Quantity,
+    ) -> Result<Answer> {
+        let task = tasks::of(self.model);
+        let mut windows = task.encode(self.model, input, options)?;
+        if windows.len() == 1 {
+            return self.explain_encoding(windows.remove(0), options, spec, quantity);
+        }
+        let mut rows = Vec::with_capacity(windows.len());
+        for window in &windows {
+            let positions = task.reads(self.model, window)?;
+            let pass = AtInput::run(self.model, window, positions, self.progress)?;
+            rows.push((window, pass.rows(self.model)?));
+        }
+        let prediction = task.predict(self.model, &rows, options)?;
+        let chosen = task.window(&prediction);
+        let encoding = windows.swap_remove(chosen.min(windows.len() - 1));
+        self.decide(encoding, prediction, None, spec, quantity)
+    }
+
+    /// Predicts and explains an input that is tokens already.
+    ///
+    /// # Errors
+    /// As for [`Explainer::explain_input`].
     pub fn explain(
         &self,
         encoding: &Encoding,
         spec: &TargetSpec,
         quantity: Quantity,
     ) -> Result<Answer> {
-        let subject = Subject::new(self.model, encoding, spec, quantity, self.progress)?;
-        let attribution = self.method.attribute(&subject)?;
-        let explanation = Explanation { target: subject.target(), attribution };
-        Ok(Answer { prediction: subject.prediction().clone(), explanations: vec![explanation] })
+        self.explain_encoding(encoding.clone(), &TaskOptions::default(), spec, quantity)
+    }
+
+    fn explain_encoding(
+        &self,
+        encoding: Encoding,
+        options: &TaskOptions,
+        spec: &TargetSpec,
+        quantity: Quantity,
+    ) -> Result<Answer> {
+        let (prediction, pass) = tasks::predict(self.model, &encoding, options, self.progress)?;
+        self.decide(encoding, prediction, Some(pass), spec, quantity)
+    }
+
+    /// Explains each decision of a prediction.
+    fn decide(
+        &self,
+        encoding: Encoding,
+        prediction: Prediction,
+        mut pass: Option<AtInput>,
+        spec: &TargetSpec,
+        quantity: Quantity,
+    ) -> Result<Answer> {
+        let task = tasks::of(self.model);
+        let targets = task.targets(self.model, &encoding, &prediction, spec, quantity)?;
+        let tokens = encoding.tokens.len();
+        let mut explanations = Vec::with_capacity(targets.len());
+        for target in targets {
+            let prefix = target.prefix.map(|count| encoding.prefix(count));
+            let read = prefix.as_ref().unwrap_or(&encoding);
+            let (prediction, pass) = (prediction.clone(), pass.take());
+            let subject = Subject::of_target(
+                self.model,
+                read,
+                target.clone(),
+                prediction,
+                pass,
+                self.progress,
+            )?;
+            let mut attribution = self.method.attribute(&subject)?;
+            // What comes after the prefix was not read: it did exactly nothing.
+            attribution.scores.resize(tokens, 0.0);
+            if let Some(errors) = &mut attribution.token_errors {
+                errors.resize(tokens, 0.0);
+            }
+            explanations.push(Explanation { target, attribution });
+        }
+        Ok(Answer { encoding, prediction, explanations })
     }
 }

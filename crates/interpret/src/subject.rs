@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::prediction::Prediction;
 use crate::progress::Progress;
 use crate::target::{Quantity, Target, TargetSpec};
+use crate::tasks::{self, AtInput, TaskOptions};
 
 /// An input's embeddings, its prediction, and the target of an explanation.
 ///
@@ -33,7 +34,7 @@ pub struct Subject<'a> {
 const SHARD_TOKENS: usize = 256;
 
 impl<'a> Subject<'a> {
-    /// Runs the model once, and chooses the target.
+    /// Runs the model once, and chooses the first target.
     ///
     /// # Errors
     /// If the target does not exist, the outputs are not finite (naming the weight to blame), or
@@ -45,39 +46,36 @@ impl<'a> Subject<'a> {
         quantity: Quantity,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        if progress.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let batch = Batch::repeat(encoding, 1);
-        let input = Var::from_tensor(&model.embed(&batch)?.detach())?;
-        let output = model.forward(&input, &batch, &mut Trace::new())?;
-        progress.evaluated(1);
-        let logits = to_f64(&output.logits)?;
-        if logits.iter().any(|z| !z.is_finite()) {
-            let at = match model.first_bad_weight()? {
-                Some(tensor) => format!(": tensor {tensor:?} holds a NaN or an infinity"),
-                None => String::new(),
-            };
-            return Err(Error::NotFinite { what: "the output", at });
-        }
-        let labels = &model.info().labels;
-        let prediction = Prediction::new(labels, &logits);
-        let kind = spec.resolve(labels, &prediction)?;
-        let target = Target::new(kind, quantity, labels.problem)?;
-        let score = target.score(&output)?;
-        let value = to_f64(&score)?[0];
-        let embeddings = to_f64(&input)?;
-        let at_input = (input, score);
-        Ok(Self {
-            model,
-            encoding,
-            target,
-            prediction,
-            progress,
-            embeddings,
-            at_input,
-            output: value,
-        })
+        let (prediction, pass) =
+            tasks::predict(model, encoding, &TaskOptions::default(), progress)?;
+        let targets = tasks::of(model).targets(model, encoding, &prediction, spec, quantity)?;
+        let Some(target) = targets.into_iter().next() else {
+            let what = "the model decides nothing about this input".to_owned();
+            return Err(Error::Input { what, hint: "explain another text".to_owned() });
+        };
+        Self::of_target(model, encoding, target, prediction, Some(pass), progress)
+    }
+
+    /// A target of its own. `pass` is a forward pass at the input, if there was one.
+    pub(crate) fn of_target(
+        model: &'a dyn Model,
+        encoding: &'a Encoding,
+        target: Target,
+        prediction: Prediction,
+        pass: Option<AtInput>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        // The pass that made the prediction serves if it read the same positions.
+        let pass = match pass {
+            Some(pass) if pass.positions == target.positions && target.prefix.is_none() => pass,
+            _ => AtInput::run(model, encoding, target.positions.clone(), progress)?,
+        };
+        let score = target.score(&pass.output)?;
+        let output = to_f64(&score)?[0];
+        check_finite(&[output], "the output", String::new)?;
+        let embeddings = to_f64(&pass.embeddings)?;
+        let at_input = (pass.embeddings, score);
+        Ok(Self { model, encoding, target, prediction, progress, embeddings, at_input, output })
     }
 
     /// The model.
@@ -94,8 +92,8 @@ impl<'a> Subject<'a> {
 
     /// What is explained.
     #[must_use]
-    pub fn target(&self) -> Target {
-        self.target
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// What the model says of the input.
@@ -191,7 +189,10 @@ impl<'a> Subject<'a> {
     ) -> Result<(Tensor, Batch)> {
         let (rows, size) = (range.len(), self.embeddings.len());
         let shape = (rows, self.tokens(), self.width());
-        let batch = Batch::repeat(self.encoding, rows);
+        let mut batch = Batch::repeat(self.encoding, rows);
+        if let Some(positions) = &self.target.positions {
+            batch = batch.reading(positions);
+        }
         let mut row = vec![0.0; size];
         // Filled point by point: only the model's type is ever held for the whole shard.
         let input = match self.model.info().dtype {

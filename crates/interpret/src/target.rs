@@ -1,12 +1,12 @@
 //! What is explained: one number out of a model's outputs.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use glossator_models::{Labels, Output, Problem};
 use glossator_ops::{Activation, Tensor, log_softmax, softmax};
 
 use crate::error::{Error, Result};
-use crate::prediction::Prediction;
 
 /// How an output is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,18 +55,19 @@ impl FromStr for Quantity {
 /// Which output a user wants explained.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TargetSpec {
-    /// The predicted label.
+    /// What the model says: the predicted label, each entity, the answer, each mask's first
+    /// filler, the next token.
     #[default]
     Predicted,
-    /// A label by name or number.
+    /// A label by name or number; a token of a language model by its text.
     Label(String),
-    /// Why one label rather than another: the first minus the second.
+    /// Why one label or token rather than another: the first minus the second.
     Contrast(String, String),
 }
 
 impl TargetSpec {
     /// Reads `predicted`, a label, or `A-vs-B`. A label that has `-vs-` in its own name, or is
-    /// called `predicted`, is found first.
+    /// called `predicted`, is found first. Without labels (a language model), any text is a token.
     ///
     /// # Errors
     /// If a label is unknown.
@@ -76,6 +77,12 @@ impl TargetSpec {
         }
         if text == "predicted" {
             return Ok(Self::Predicted);
+        }
+        if labels.names.is_empty() {
+            return Ok(match text.split_once("-vs-") {
+                Some((a, b)) => Self::Contrast(a.to_owned(), b.to_owned()),
+                None => Self::Label(text.to_owned()),
+            });
         }
         // The separator may also stand inside one of the names: try each place.
         let splits =
@@ -95,90 +102,167 @@ impl TargetSpec {
             }
         }
     }
-
-    /// The outputs that this means, for one prediction.
-    ///
-    /// # Errors
-    /// If a label is unknown, or a contrast is of a label with itself.
-    pub fn resolve(&self, labels: &Labels, prediction: &Prediction) -> Result<TargetKind> {
-        Ok(match self {
-            Self::Predicted => TargetKind::Label(prediction.best()),
-            Self::Label(name) => TargetKind::Label(labels.find(name)?),
-            Self::Contrast(a, b) => {
-                let (first, second) = (labels.find(a)?, labels.find(b)?);
-                if first == second {
-                    let what =
-                        format!("--target {a}-vs-{b}: a label does not contrast with itself");
-                    return Err(Error::Conflict { what });
-                }
-                TargetKind::Contrast(first, second)
-            }
-        })
-    }
 }
 
-/// Which columns of the logits.
+/// What is decided, in the terms of the task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// A label of the whole text.
+    Label(String),
+    /// One label rather than another.
+    Contrast(String, String),
+    /// That some tokens are an entity of this label.
+    Entity {
+        /// The label.
+        label: String,
+        /// The field that it stands in.
+        field: usize,
+        /// Its bytes in the field's text.
+        span: Range<usize>,
+    },
+    /// That a part of the context answers the question; none: that nothing does.
+    Answer {
+        /// The field of the context.
+        field: usize,
+        /// Its bytes in the context.
+        span: Option<Range<usize>>,
+    },
+    /// That this token stands at a place.
+    Token {
+        /// What the token adds to the text.
+        token: String,
+        /// The place, an index into the encoding; one behind the last for what comes next.
+        at: usize,
+    },
+    /// That this token stands at a place rather than another.
+    TokenContrast {
+        /// What the token adds to the text.
+        token: String,
+        /// What the other would.
+        versus: String,
+        /// The place.
+        at: usize,
+    },
+    /// How alike two texts are.
+    Similarity,
+}
+
+/// An element of the outputs of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetKind {
-    /// One label.
-    Label(usize),
-    /// The first minus the second.
-    Contrast(usize, usize),
+pub struct Element {
+    /// The row, among those that are read; 0 where there is one for the whole text.
+    pub row: usize,
+    /// The label, token of the vocabulary, or place of an answer.
+    pub column: usize,
 }
 
 /// One number out of a model's outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// Which outputs.
-    pub kind: TargetKind,
-    /// How they are measured.
+    /// What is decided.
+    pub decision: Decision,
+    /// How it is measured.
     pub quantity: Quantity,
     /// How the logits are read.
     pub problem: Problem,
+    /// The outputs that decide it together: logits and log probabilities add up, probabilities
+    /// multiply.
+    pub outputs: Vec<Element>,
+    /// The outputs of what it is contrasted with, whose number is subtracted.
+    pub against: Vec<Element>,
+    /// The positions that the model has to read for them; none: all.
+    pub positions: Option<Vec<usize>>,
+    /// The columns between which the model chooses; none: all. Ascending.
+    pub choices: Option<Vec<usize>>,
+    /// The leading tokens that it depends on; none: all.
+    pub prefix: Option<usize>,
 }
 
 impl Target {
-    /// A target, if the outputs have that quantity.
+    /// A target of some outputs, if they have that quantity.
     ///
     /// # Errors
     /// If a probability of a regression is asked for.
-    pub fn new(kind: TargetKind, quantity: Quantity, problem: Problem) -> Result<Self> {
+    pub fn new(
+        decision: Decision,
+        outputs: Vec<Element>,
+        quantity: Quantity,
+        problem: Problem,
+    ) -> Result<Self> {
         if problem == Problem::Regression && quantity != Quantity::Logit {
             let outputs = "a regression: its outputs are numbers, not labels";
             return Err(Error::Quantity { quantity: quantity.id(), outputs });
         }
-        Ok(Self { kind, quantity, problem })
+        Ok(Self {
+            decision,
+            quantity,
+            problem,
+            outputs,
+            against: Vec::new(),
+            positions: None,
+            choices: None,
+            prefix: None,
+        })
     }
 
     /// The number, for each row of a batch, differentiably.
     ///
     /// # Shapes
-    /// - `output.logits`: `[batch, labels]`
+    /// - `output.logits`: `[batch, columns]` or `[batch, rows, columns]`
     /// - result: `[batch]`
     ///
     /// # Errors
-    /// If the labels are not columns of the logits.
+    /// If an element is outside of the logits.
     pub fn score(&self, output: &Output) -> Result<Tensor> {
-        Ok(match self.kind {
-            TargetKind::Label(label) => self.column(&output.logits, label)?,
-            TargetKind::Contrast(a, b) => {
-                (self.column(&output.logits, a)? - self.column(&output.logits, b)?)?
-            }
-        })
+        let logits = match output.logits.rank() {
+            2 => output.logits.unsqueeze(1)?,
+            _ => output.logits.clone(),
+        };
+        let score = self.joint(&logits, &self.outputs)?;
+        if self.against.is_empty() {
+            return Ok(score);
+        }
+        Ok((score - self.joint(&logits, &self.against)?)?)
     }
 
-    fn column(&self, logits: &Tensor, label: usize) -> Result<Tensor> {
-        let pick = |x: &Tensor| x.narrow(1, label, 1)?.squeeze(1);
+    /// The number of some outputs together.
+    fn joint(&self, logits: &Tensor, elements: &[Element]) -> Result<Tensor> {
+        let mut total: Option<Tensor> = None;
+        for &element in elements {
+            let one = self.element(logits, element)?;
+            total = Some(match total {
+                None => one,
+                Some(total) if self.quantity == Quantity::Probability => (total * one)?,
+                Some(total) => (total + one)?,
+            });
+        }
+        match total {
+            Some(total) => Ok(total),
+            None => Ok(Tensor::zeros(logits.dim(0)?, logits.dtype(), logits.device())?),
+        }
+    }
+
+    fn element(&self, logits: &Tensor, Element { row, column }: Element) -> Result<Tensor> {
+        let mut logits = logits.narrow(1, row, 1)?.squeeze(1)?;
+        let mut column = column;
+        let plain = self.quantity == Quantity::Logit || self.problem == Problem::Regression;
+        if let (Some(choices), false) = (&self.choices, plain) {
+            let ids: Vec<u32> = choices.iter().map(|&c| c as u32).collect();
+            let ids = Tensor::from_vec(ids, choices.len(), logits.device())?;
+            logits = logits.contiguous()?.index_select(&ids, 1)?;
+            column = choices.binary_search(&column).unwrap_or(0);
+        }
+        let pick = |x: &Tensor| x.narrow(1, column, 1)?.squeeze(1);
         Ok(match (self.quantity, self.problem) {
-            (Quantity::Logit, _) | (_, Problem::Regression) => pick(logits)?,
-            (Quantity::Probability, Problem::SingleLabel) => pick(&softmax(logits)?)?,
-            (Quantity::LogProbability, Problem::SingleLabel) => pick(&log_softmax(logits)?)?,
-            (Quantity::Loss, Problem::SingleLabel) => pick(&log_softmax(logits)?)?.neg()?,
+            (Quantity::Logit, _) | (_, Problem::Regression) => pick(&logits)?,
+            (Quantity::Probability, Problem::SingleLabel) => pick(&softmax(&logits)?)?,
+            (Quantity::LogProbability, Problem::SingleLabel) => pick(&log_softmax(&logits)?)?,
+            (Quantity::Loss, Problem::SingleLabel) => pick(&log_softmax(&logits)?)?.neg()?,
             (Quantity::Probability, Problem::MultiLabel) => {
-                Activation::Sigmoid.forward(&pick(logits)?)?
+                Activation::Sigmoid.forward(&pick(&logits)?)?
             }
-            (Quantity::LogProbability, Problem::MultiLabel) => log_sigmoid(&pick(logits)?)?,
-            (Quantity::Loss, Problem::MultiLabel) => log_sigmoid(&pick(logits)?)?.neg()?,
+            (Quantity::LogProbability, Problem::MultiLabel) => log_sigmoid(&pick(&logits)?)?,
+            (Quantity::Loss, Problem::MultiLabel) => log_sigmoid(&pick(&logits)?)?.neg()?,
         })
     }
 }

@@ -222,8 +222,8 @@ fn a_regression_has_no_probability() {
             Quantity::Logit => {
                 let answer = got.unwrap();
                 let attribution = &answer.explanations[0].attribution;
-                assert_eq!(answer.prediction.labels[0].probability, None);
-                assert_eq!(attribution.output, answer.prediction.labels[0].logit);
+                assert_eq!(answer.prediction.labels()[0].probability, None);
+                assert_eq!(attribution.output, answer.prediction.labels()[0].logit);
                 assert_eq!(attribution.converged, Some(true));
             }
             _ => {
@@ -265,7 +265,7 @@ fn quantities_are_what_they_say() {
                 let subject = Subject::new(&*model, &encoding, &spec, quantity, &Silent).unwrap();
                 let got = subject.output();
                 assert!((got - want).abs() <= 1e-13 * want.abs().max(1.0), "{spec:?} {quantity:?}");
-                for (i, label) in subject.prediction().labels.iter().enumerate() {
+                for (i, label) in subject.prediction().labels().iter().enumerate() {
                     assert!((label.probability.unwrap() - probability(i)).abs() < 1e-14);
                 }
 

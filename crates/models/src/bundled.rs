@@ -41,8 +41,10 @@ pub static BUNDLED: &[Bundled] = &[Bundled {
 /// None that a user can cause: a test loads every bundled model.
 pub fn load_bundled(bundled: &Bundled, options: &LoadOptions) -> Result<Box<dyn Model>> {
     let config = Config::parse(PathBuf::from("config.json"), bundled.config)?;
-    let family = registry::find(&config)?;
+    let (family, task) = registry::find(&config, false)?;
     let tokenizer = Tokenizer::from_bytes(bundled.tokenizer)?;
     let checkpoint = Checkpoint::from_static("model.safetensors", bundled.weights)?;
-    (family.load)(bundled.id.to_owned(), &config, checkpoint, tokenizer, options)
+    let id = bundled.id.to_owned();
+    let source = registry::Source { id, config: &config, checkpoint, tokenizer, sentence: None };
+    source.assemble(family, task, options)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use glossator_ops::Activation;
 use serde_json::Value;
 
 use crate::checkpoint::read_file;
@@ -121,6 +122,76 @@ impl Config {
         }
     }
 
+    /// A switch, or `default` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and not true or false.
+    pub fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
+        match self.root.get(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(Value::Bool(on)) => Ok(*on),
+            Some(_) => Err(self.bad(key, "true or false")),
+        }
+    }
+
+    /// The id of a token, or `None` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and not a whole number below 2^31.
+    pub fn id(&self, key: &str) -> Result<Option<u32>> {
+        match self.root.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            // Some files say -1 for none.
+            Some(value) if value.as_i64() == Some(-1) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(id) if id <= MAX_COUNT => Ok(Some(id as u32)),
+                _ => Err(self.bad(key, "the id of a token")),
+            },
+        }
+    }
+
+    /// The ids of tokens: one, several, or none where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and something else.
+    pub fn ids(&self, key: &str) -> Result<Vec<u32>> {
+        let Some(Value::Array(values)) = self.root.get(key) else {
+            return Ok(self.id(key)?.into_iter().collect());
+        };
+        let id = |value: &Value| value.as_u64().filter(|&id| id <= MAX_COUNT).map(|id| id as u32);
+        let ids: Option<Vec<u32>> = values.iter().map(id).collect();
+        ids.ok_or_else(|| self.bad(key, "ids of tokens"))
+    }
+
+    /// A list of strings, or `None` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and not a list of strings.
+    pub fn strings(&self, key: &str) -> Result<Option<Vec<&str>>> {
+        match self.root.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(values)) => {
+                let strings: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
+                strings.map(Some).ok_or_else(|| self.bad(key, "a list of strings"))
+            }
+            Some(_) => Err(self.bad(key, "a list of strings")),
+        }
+    }
+
+    /// An object inside this one, or `None` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and not an object.
+    pub fn section(&self, key: &str) -> Result<Option<Self>> {
+        match self.root.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(root)) => {
+                Ok(Some(Self { path: self.path.clone(), root: root.clone() }))
+            }
+            Some(_) => Err(self.bad(key, "an object")),
+        }
+    }
+
     /// A string, or `None` where the key is absent or null.
     ///
     /// # Errors
@@ -178,9 +249,9 @@ impl Config {
     ///
     /// # Errors
     /// If it is not one that is known.
-    pub fn activation(&self, key: &str, default: &str) -> Result<glossator_ops::Activation> {
+    pub fn activation(&self, key: &str, default: &str) -> Result<Activation> {
         let name = self.string(key)?.unwrap_or(default);
-        glossator_ops::Activation::from_name(name)
+        Activation::from_name(name)
             .ok_or_else(|| self.unsupported(key, "the name of a supported activation"))
     }
 }

@@ -237,7 +237,7 @@ pub enum Error {
         /// Its architecture.
         got: String,
         /// The architectures that the family has.
-        supported: &'static [&'static str],
+        supported: Vec<&'static str>,
     },
 
     /// A tensor of another shape than the configuration demands.
@@ -339,6 +339,10 @@ pub enum Error {
         /// The shape that came.
         got: Vec<usize>,
     },
+
+    /// A batch of one part for a model that reads two.
+    #[error("the model reads two texts (a source and its answer, or two to compare), got one")]
+    OnePart,
 
     /// An operation failed.
     #[error(transparent)]

@@ -15,6 +15,7 @@
 //! * Model files are hostile input: whatever they hold, the result is a model or an [`Error`].
 //! * Score *i* can be mapped to a byte span of the original text ([`Token::start`], [`Token::end`]).
 
+pub mod architectures;
 pub mod blocks;
 pub mod checkpoint;
 pub mod config;
@@ -28,6 +29,7 @@ mod batch;
 #[cfg(feature = "bundled")]
 mod bundled;
 mod model;
+mod sentence;
 mod trace;
 mod weights;
 
@@ -38,7 +40,7 @@ pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use glossator_ops::{DType, Device, Tensor, Var};
 pub use model::{Labels, Model, ModelInfo, Output, Problem, Task};
-pub use registry::{FAMILIES, Family, Load, LoadOptions, Parameters, load};
-pub use text::{Encoding, Field, Token, Tokenizer};
-pub use trace::{Site, Trace};
+pub use registry::{Builder, FAMILIES, Family, LoadOptions, Parameters, load};
+pub use text::{Encoding, Field, Token, Tokenizer, Written};
+pub use trace::{Layers, Site, Trace};
 pub use weights::Weights;

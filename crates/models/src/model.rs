@@ -5,23 +5,58 @@ use glossator_ops::{DType, Tensor, Var};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::text::{Encoding, Tokenizer};
-use crate::trace::Trace;
+use crate::trace::{Layers, Trace};
 
 /// What a model decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Task {
-    /// One decision about a whole text.
+    /// One decision about a whole text, or a pair of texts.
     TextClassification,
+    /// A label for each token: named entities, parts of speech.
+    TokenClassification,
+    /// Which part of a text answers a question.
+    QuestionAnswering,
+    /// What stands in place of masked tokens.
+    MaskedLm,
+    /// What comes next.
+    CausalLm,
+    /// What comes next in a text that answers another one.
+    Seq2SeqLm,
+    /// How alike two texts are.
+    SentenceSimilarity,
 }
 
 impl Task {
+    /// Every task.
+    pub const ALL: [Self; 7] = [
+        Self::TextClassification,
+        Self::TokenClassification,
+        Self::QuestionAnswering,
+        Self::MaskedLm,
+        Self::CausalLm,
+        Self::Seq2SeqLm,
+        Self::SentenceSimilarity,
+    ];
+
     /// The name in the wire format and on the command line.
     #[must_use]
     pub fn id(self) -> &'static str {
         match self {
             Self::TextClassification => "text-classification",
+            Self::TokenClassification => "token-classification",
+            Self::QuestionAnswering => "question-answering",
+            Self::MaskedLm => "masked-lm",
+            Self::CausalLm => "causal-lm",
+            Self::Seq2SeqLm => "seq2seq-lm",
+            Self::SentenceSimilarity => "sentence-similarity",
         }
+    }
+
+    /// Whether the outputs are tokens of the vocabulary.
+    #[must_use]
+    pub fn is_language_model(self) -> bool {
+        matches!(self, Self::MaskedLm | Self::CausalLm | Self::Seq2SeqLm)
     }
 }
 
@@ -39,7 +74,8 @@ pub enum Problem {
 /// The labels of a classifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
-    /// Their names; the index is the column of the logits.
+    /// Their names; the index is the column of the logits. Empty for a language model, whose
+    /// outputs are tokens.
     pub names: Vec<String>,
     /// How the logits are read.
     pub problem: Problem,
@@ -78,10 +114,12 @@ pub struct ModelInfo {
     pub task: Task,
     /// What it can answer.
     pub labels: Labels,
-    /// Elements of an embedding.
+    /// Elements of a word embedding.
     pub width: usize,
-    /// Number of layers.
+    /// Number of layers, those of a decoder included.
     pub layers: usize,
+    /// The number of the decoder's first layer, in a model with an encoder and a decoder.
+    pub decoder: Option<usize>,
     /// Attention heads of a layer.
     pub heads: usize,
     /// Rows of the word embeddings.
@@ -94,11 +132,25 @@ pub struct ModelInfo {
     pub dtype: DType,
 }
 
+impl ModelInfo {
+    /// The layers, for [`Site::all`](crate::Site::all).
+    #[must_use]
+    pub fn sites(&self) -> Layers {
+        Layers { total: self.layers, decoder: self.decoder }
+    }
+}
+
 /// What a forward pass gives.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Output {
-    /// `[batch, labels]`, before softmax or sigmoid.
+    /// Before softmax or sigmoid:
+    /// - text classification: `[batch, labels]`;
+    /// - token classification: `[batch, positions, labels]`;
+    /// - language models: `[batch, positions, vocabulary]`; positions are those that the batch
+    ///   asks for, else all (of the decoder);
+    /// - question answering: `[batch, 2, tokens]`, how well each token begins and ends the answer;
+    /// - sentence similarity: `[batch, 1]`, the cosine.
     pub logits: Tensor,
 }
 
@@ -157,6 +209,26 @@ pub trait Model: Send + Sync {
     /// The id that fills places beyond an input's end. Its value never matters.
     fn pad_id(&self) -> u32 {
         self.tokenizer().pad_token().unwrap_or(0)
+    }
+
+    /// The most likely tokens after an input, one after the other, without sampling: at most
+    /// `count`, ending after one of `stop`. `None` if the model does not generate.
+    ///
+    /// # Errors
+    /// If a forward pass fails or the text grows longer than the model reads.
+    fn generate(&self, input: &Encoding, count: usize, stop: &[u32]) -> Result<Option<Vec<u32>>> {
+        let _ = (input, count, stop);
+        Ok(None)
+    }
+
+    /// The tokens that end a generated text.
+    fn stop_ids(&self) -> &[u32] {
+        &[]
+    }
+
+    /// The token that a decoder starts with, for a model with an encoder and a decoder.
+    fn decoder_start(&self) -> Option<u32> {
+        None
     }
 
     /// Splits a text as the model reads it.

@@ -4,18 +4,40 @@ use std::path::Path;
 
 use glossator_ops::{DType, Device};
 
+use crate::architectures::{Core, EncoderDecoder, Parts, SentenceEncoder, SingleStack};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result, clip};
 use crate::families;
-use crate::model::Model;
+use crate::heads::Pooling;
+use crate::model::{Labels, Model, ModelInfo, Problem, Task};
+use crate::sentence::SentenceSettings;
 use crate::text::Tokenizer;
+use crate::weights::Weights;
 
 /// Every family that can be loaded. A new one is one line here and one file in `families/`.
-pub static FAMILIES: &[&Family] = &[&families::bert::FAMILY];
-
-/// Makes a model out of its name and the parts of its directory.
-pub type Load = fn(String, &Config, Checkpoint, Tokenizer, &LoadOptions) -> Result<Box<dyn Model>>;
+pub static FAMILIES: &[&Family] = &[
+    &families::bert::FAMILY,
+    &families::roberta::ROBERTA,
+    &families::roberta::XLM_ROBERTA,
+    &families::distilbert::FAMILY,
+    &families::electra::FAMILY,
+    &families::albert::FAMILY,
+    &families::mpnet::FAMILY,
+    &families::deberta_v2::FAMILY,
+    &families::modernbert::FAMILY,
+    &families::gpt2::FAMILY,
+    &families::gpt_neox::FAMILY,
+    &families::llama::FAMILY,
+    &families::mistral::FAMILY,
+    &families::qwen::QWEN2,
+    &families::qwen::QWEN3,
+    &families::gemma::GEMMA2,
+    &families::gemma::GEMMA3,
+    &families::t5::FAMILY,
+    &families::bart::BART,
+    &families::bart::MARIAN,
+];
 
 /// A model family.
 pub struct Family {
@@ -25,10 +47,33 @@ pub struct Family {
     pub name: &'static str,
     /// Values of `model_type` in `config.json`.
     pub model_types: &'static [&'static str],
-    /// Values of `architectures` in `config.json`: the tasks that are supported.
-    pub architectures: &'static [&'static str],
-    /// Makes a model out of the parts of its directory.
-    pub load: Load,
+    /// Values of `architectures` in `config.json`, with the tasks that they are for.
+    pub architectures: &'static [(&'static str, Task)],
+    /// What names of tensors begin with, except where a bare model was saved.
+    pub prefix: &'static str,
+    /// Makes the parts of a checkpoint.
+    pub build: fn(&Builder<'_>) -> Result<Parts>,
+}
+
+impl Family {
+    /// The tasks that it can do, each once.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<Task> {
+        Task::ALL
+            .into_iter()
+            .filter(|task| self.architectures.iter().any(|(_, t)| t == task))
+            .collect()
+    }
+}
+
+/// What a family makes its parts of.
+pub struct Builder<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The tensors.
+    pub weights: &'a Weights<'a>,
+    /// The task that the checkpoint was saved for.
+    pub task: Task,
 }
 
 /// How the weights are held.
@@ -67,21 +112,91 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
         return Err(Error::NotADirectory { path: dir.to_owned() });
     }
     let config = Config::open(dir)?;
-    let family = find(&config)?;
+    let sentence = SentenceSettings::open(dir)?;
+    let (family, task) = find(&config, sentence.is_some())?;
     let tokenizer = Tokenizer::from_dir(dir)?;
     let checkpoint = Checkpoint::open(dir)?;
     let canonical = dir.canonicalize().map_err(|error| Error::io(dir, error))?;
     let name = canonical.file_name().unwrap_or(canonical.as_os_str());
-    (family.load)(name.to_string_lossy().into_owned(), &config, checkpoint, tokenizer, options)
+    let id = name.to_string_lossy().into_owned();
+    let source = Source { id, config: &config, checkpoint, tokenizer, sentence };
+    source.assemble(family, task, options)
 }
 
-/// The family that a configuration names.
-pub(crate) fn find(config: &Config) -> Result<&'static Family> {
+/// The parts of a model directory.
+pub(crate) struct Source<'a> {
+    pub(crate) id: String,
+    pub(crate) config: &'a Config,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) sentence: Option<SentenceSettings>,
+}
+
+impl Source<'_> {
+    pub(crate) fn assemble(
+        self,
+        family: &'static Family,
+        task: Task,
+        options: &LoadOptions,
+    ) -> Result<Box<dyn Model>> {
+        let weights = Weights::new(&self.checkpoint, options.clone(), family.prefix);
+        let builder = Builder { config: self.config, weights: &weights, task };
+        let parts = (family.build)(&builder)?;
+        let (parameters, trained) = (weights.parameters(), weights.into_trained());
+        let first = parts.stack.layers.len();
+        let decoder = parts.decoder.as_ref().map(|_| first);
+        let layers = first + parts.decoder.as_ref().map_or(0, |d| d.stack.layers.len());
+        let labels = match (&parts.head, task) {
+            (Some(head), _) => head.labels.clone(),
+            (None, _) => {
+                Labels { names: vec!["similarity".to_owned()], problem: Problem::Regression }
+            }
+        };
+        let limit = self.tokenizer.model_max_length().unwrap_or(usize::MAX);
+        let info = ModelInfo {
+            id: self.id,
+            family: family.id,
+            task,
+            labels,
+            width: parts.embeddings.width(),
+            layers,
+            decoder,
+            heads: parts.heads,
+            vocab_size: parts.embeddings.vocabulary(),
+            max_tokens: limit.min(parts.max_tokens),
+            parameters,
+            dtype: options.dtype,
+        };
+        let mut core =
+            Core { info, tokenizer: self.tokenizer, checkpoint: self.checkpoint, trained };
+        core.check()?;
+        let Parts { embeddings, stack, decoder, head, stop_ids, .. } = parts;
+        Ok(match (head, decoder) {
+            (Some(head), Some(decoder)) => {
+                Box::new(EncoderDecoder { core, embeddings, stack, decoder, head, stop_ids })
+            }
+            (Some(head), None) => Box::new(SingleStack { core, embeddings, stack, head, stop_ids }),
+            (None, _) => {
+                let settings = self.sentence.unwrap_or_default();
+                if let Some(limit) = settings.max_tokens {
+                    core.info.max_tokens = core.info.max_tokens.min(limit);
+                }
+                let pooling = settings.pooling.unwrap_or(Pooling::Mean);
+                Box::new(SentenceEncoder { core, embeddings, stack, pooling })
+            }
+        })
+    }
+}
+
+/// The family that a configuration names, and the task. `sentence`: the directory says that texts
+/// are to be compared.
+pub(crate) fn find(config: &Config, sentence: bool) -> Result<(&'static Family, Task)> {
     let model_type = config.string("model_type")?;
     let architecture = config.architecture();
+    let has = |family: &Family, name| family.architectures.iter().any(|(known, _)| *known == name);
     let family = FAMILIES.iter().find(|family| match model_type {
         Some(model_type) => family.model_types.contains(&model_type),
-        None => architecture.is_some_and(|name| family.architectures.contains(&name)),
+        None => architecture.is_some_and(|name| has(family, name)),
     });
     let path = config.path().to_owned();
     let Some(family) = family else {
@@ -90,11 +205,17 @@ pub(crate) fn find(config: &Config) -> Result<&'static Family> {
         };
         return Err(Error::UnknownFamily { path, got: clip(got.to_owned()) });
     };
-    match architecture {
-        Some(name) if !family.architectures.contains(&name) => {
-            let supported = family.architectures;
+    let compares = family.architectures.iter().any(|(_, t)| *t == Task::SentenceSimilarity);
+    if sentence && compares {
+        return Ok((family, Task::SentenceSimilarity));
+    }
+    // A file without a name gets the family's first.
+    let name = architecture.unwrap_or(family.architectures[0].0);
+    match family.architectures.iter().find(|(known, _)| *known == name) {
+        Some(&(_, task)) => Ok((family, task)),
+        None => {
+            let supported = family.architectures.iter().map(|(name, _)| *name).collect();
             Err(Error::UnknownArchitecture { path, got: clip(name.to_owned()), supported })
         }
-        _ => Ok(family),
     }
 }

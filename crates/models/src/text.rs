@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub use self::declared::SpecialTokens;
 use self::declared::{Declared, Role};
-pub use self::encoding::{Encoding, Field, Token};
+pub use self::encoding::{Encoding, Field, Token, Written};
 pub use self::wordpiece::WordPieceOptions;
 use crate::checkpoint::{check_directory, exists, read_file};
 use crate::error::{Error, Result};
@@ -149,6 +149,47 @@ impl Tokenizer {
     pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoding> {
         let encoding = guard("splitting a text", || self.inner.encode((first, second), true))?;
         encoding::convert(encoding, &[("text", first), ("text_pair", second)])
+    }
+
+    /// The ids of a text without any special tokens around it.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn ids_of(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = guard("splitting a text", || self.inner.encode(text, false))?;
+        let encoding = encoding.map_err(|error| Error::Encode { what: error.to_string() })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// What a token adds to a text; none if the vocabulary lacks it.
+    #[must_use]
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)?;
+        self.decode(&[id])
+    }
+
+    fn decode(&self, ids: &[u32]) -> Option<String> {
+        guard("writing tokens as text", || self.inner.decode(ids, false)).ok()?.ok()
+    }
+
+    /// Tokens that were written by a model, each with what it adds to their text. Bytes that are
+    /// no whole character yet come with the token that completes it.
+    #[must_use]
+    pub fn written(&self, ids: &[u32]) -> Vec<Written> {
+        let mut shown = String::new();
+        let mut written = Vec::with_capacity(ids.len());
+        for (i, &id) in ids.iter().enumerate() {
+            let name = self.id_to_token(id).unwrap_or_default();
+            let text = self.decode(&ids[..=i]).unwrap_or_default();
+            let complete = !text.ends_with('\u{fffd}') || i + 1 == ids.len();
+            let added = match text.strip_prefix(shown.as_str()) {
+                Some(added) if complete => added.to_owned(),
+                _ => String::new(),
+            };
+            shown.push_str(&added);
+            written.push(Written { id, name, text: added });
+        }
+        written
     }
 
     /// One more than the largest id: the rows that the model's embeddings must have at least.

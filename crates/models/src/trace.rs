@@ -17,7 +17,7 @@ pub enum Site {
     /// Word embeddings, before positions and segments: `[batch, tokens, width]`.
     Embeddings,
     /// What layer `l` reads, `l` from 0 (the embedding block's output) to the number of layers
-    /// (the last layer's output): `[batch, tokens, width]`.
+    /// (the last layer's output, before a final norm): `[batch, tokens, width]`.
     Residual(usize),
     /// Values of layer `l` per head: `[batch, key heads, tokens, head width]`.
     AttentionValues(usize),
@@ -29,39 +29,97 @@ pub enum Site {
     AttentionOutput(usize),
     /// What the feed-forward block of layer `l` adds to the residual: `[batch, tokens, width]`.
     Mlp(usize),
-    /// The outputs before any softmax: `[batch, labels]` for a classifier.
+    /// Values of the attention of decoder layer `l` to the encoder's output, per head.
+    CrossAttentionValues(usize),
+    /// Scores of that attention.
+    CrossAttentionScores(usize),
+    /// Probabilities of that attention: `[batch, heads, queries, source tokens]`.
+    CrossAttentionProbabilities(usize),
+    /// What that attention adds to the residual.
+    CrossAttentionOutput(usize),
+    /// The encoder's output before its final norm, in a model with a decoder. There, the layers of
+    /// the decoder are numbered behind those of the encoder.
+    Encoded,
+    /// The outputs before any softmax; see [`Output::logits`](crate::Output::logits).
     Logits,
 }
 
 impl Site {
-    /// Every site of a model with that many layers, in the order of the forward pass.
-    pub fn all(layers: usize) -> impl Iterator<Item = Self> {
-        let per_layer = |l| {
+    /// Every site of a model, in the order of the forward pass.
+    pub fn all(layers: Layers) -> impl Iterator<Item = Self> {
+        let own = |l| {
             [
                 Self::Residual(l),
                 Self::AttentionValues(l),
                 Self::AttentionScores(l),
                 Self::AttentionProbabilities(l),
                 Self::AttentionOutput(l),
-                Self::Mlp(l),
             ]
         };
+        let cross = |l| {
+            [
+                Self::CrossAttentionValues(l),
+                Self::CrossAttentionScores(l),
+                Self::CrossAttentionProbabilities(l),
+                Self::CrossAttentionOutput(l),
+            ]
+        };
+        let Layers { total, decoder } = layers;
+        let first = decoder.unwrap_or(total);
+        let encoder = (0..first).flat_map(move |l| own(l).into_iter().chain([Self::Mlp(l)]));
+        let second = (first..total)
+            .flat_map(move |l| own(l).into_iter().chain(cross(l)).chain([Self::Mlp(l)]));
         std::iter::once(Self::Embeddings)
-            .chain((0..layers).flat_map(per_layer))
-            .chain([Self::Residual(layers), Self::Logits])
+            .chain(encoder)
+            .chain(decoder.map(|_| Self::Encoded))
+            .chain(second)
+            .chain([Self::Residual(total), Self::Logits])
     }
 
-    fn exists_in(self, layers: usize) -> bool {
+    /// The layer that it is inside of; what a layer reads and what the last one leaves are not.
+    #[must_use]
+    pub fn layer(self) -> Option<usize> {
         match self {
-            Self::Embeddings | Self::Logits => true,
-            Self::Residual(l) => l <= layers,
+            Self::Embeddings | Self::Logits | Self::Encoded | Self::Residual(_) => None,
             Self::AttentionValues(l)
             | Self::AttentionScores(l)
             | Self::AttentionProbabilities(l)
             | Self::AttentionOutput(l)
-            | Self::Mlp(l) => l < layers,
+            | Self::CrossAttentionValues(l)
+            | Self::CrossAttentionScores(l)
+            | Self::CrossAttentionProbabilities(l)
+            | Self::CrossAttentionOutput(l)
+            | Self::Mlp(l) => Some(l),
         }
     }
+
+    fn exists_in(self, layers: Layers) -> bool {
+        match self {
+            Self::Embeddings | Self::Logits => true,
+            Self::Encoded => layers.decoder.is_some(),
+            Self::Residual(l) => l <= layers.total,
+            Self::CrossAttentionValues(l)
+            | Self::CrossAttentionScores(l)
+            | Self::CrossAttentionProbabilities(l)
+            | Self::CrossAttentionOutput(l) => {
+                layers.decoder.is_some_and(|first| (first..layers.total).contains(&l))
+            }
+            Self::AttentionValues(l)
+            | Self::AttentionScores(l)
+            | Self::AttentionProbabilities(l)
+            | Self::AttentionOutput(l)
+            | Self::Mlp(l) => l < layers.total,
+        }
+    }
+}
+
+/// The layers of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layers {
+    /// All of them.
+    pub total: usize,
+    /// The number of the decoder's first layer, in a model with an encoder and a decoder.
+    pub decoder: Option<usize>,
 }
 
 impl std::fmt::Display for Site {
@@ -74,6 +132,13 @@ impl std::fmt::Display for Site {
             Self::AttentionProbabilities(l) => write!(f, "layers.{l}.attention.probabilities"),
             Self::AttentionOutput(l) => write!(f, "layers.{l}.attention.output"),
             Self::Mlp(l) => write!(f, "layers.{l}.mlp"),
+            Self::CrossAttentionValues(l) => write!(f, "layers.{l}.cross-attention.values"),
+            Self::CrossAttentionScores(l) => write!(f, "layers.{l}.cross-attention.scores"),
+            Self::CrossAttentionProbabilities(l) => {
+                write!(f, "layers.{l}.cross-attention.probabilities")
+            }
+            Self::CrossAttentionOutput(l) => write!(f, "layers.{l}.cross-attention.output"),
+            Self::Encoded => f.write_str("encoder.output"),
             Self::Logits => f.write_str("logits"),
         }
     }
@@ -87,6 +152,7 @@ impl FromStr for Site {
         match name {
             "embeddings" => return Ok(Self::Embeddings),
             "logits" => return Ok(Self::Logits),
+            "encoder.output" => return Ok(Self::Encoded),
             _ => {}
         }
         let rest = name.strip_prefix("layers.").ok_or_else(unknown)?;
@@ -99,6 +165,10 @@ impl FromStr for Site {
             "attention.probabilities" => Self::AttentionProbabilities(layer),
             "attention.output" => Self::AttentionOutput(layer),
             "mlp" => Self::Mlp(layer),
+            "cross-attention.values" => Self::CrossAttentionValues(layer),
+            "cross-attention.scores" => Self::CrossAttentionScores(layer),
+            "cross-attention.probabilities" => Self::CrossAttentionProbabilities(layer),
+            "cross-attention.output" => Self::CrossAttentionOutput(layer),
             _ => return Err(unknown()),
         })
     }
@@ -195,7 +265,7 @@ impl<'a> Trace<'a> {
     pub fn check(&self, info: &ModelInfo) -> Result<()> {
         let asked = self.edits.iter().map(|(site, _)| site);
         for &site in asked.chain(self.taps.keys()).chain(self.kept.keys()) {
-            if !site.exists_in(info.layers) {
+            if !site.exists_in(info.sites()) {
                 return Err(Error::NoSuchSite { site, layers: info.layers });
             }
         }
@@ -260,7 +330,7 @@ mod tests {
 
     #[test]
     fn site_names_round_trip() {
-        for site in Site::all(3) {
+        for site in Site::all(Layers { total: 3, decoder: Some(2) }) {
             assert_eq!(site.to_string().parse::<Site>().unwrap(), site);
         }
         for wrong in ["", "layers", "layers.x.mlp", "layers.1.nose", "layers.-1.mlp"] {

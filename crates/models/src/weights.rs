@@ -1,10 +1,12 @@
 //! From the tensors of a checkpoint to the weights of a model.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use glossator_ops::{DType, Device, LayerNorm, Linear, Tensor, Var, Weight};
+use glossator_ops::{DType, Device, LayerNorm, Linear, RmsNorm, Tensor, Var, Weight};
 
+use crate::blocks::norm::Norm;
 use crate::checkpoint::{Checkpoint, RawTensor, RawType};
 use crate::error::{Error, Result};
 use crate::registry::{LoadOptions, Parameters};
@@ -16,7 +18,8 @@ pub struct Weights<'a> {
     /// Tried before each name: checkpoints saved from a bare encoder lack the prefix.
     prefix: &'static str,
     trained: RefCell<Vec<(String, Var)>>,
-    parameters: Cell<u64>,
+    /// Elements of each tensor that was read.
+    read: RefCell<BTreeMap<String, u64>>,
 }
 
 /// The elements of a mapped file as a weight's memory.
@@ -34,7 +37,7 @@ impl<'a> Weights<'a> {
     #[must_use]
     pub fn new(checkpoint: &'a Checkpoint, options: LoadOptions, prefix: &'static str) -> Self {
         let trained = RefCell::new(Vec::new());
-        Self { checkpoint, options, prefix, trained, parameters: Cell::new(0) }
+        Self { checkpoint, options, prefix, trained, read: RefCell::default() }
     }
 
     /// The name under which the checkpoint holds a tensor: as it is, without the prefix, or in the
@@ -76,17 +79,9 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// If it is missing, has another shape, or does not hold floating-point numbers.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Weight> {
-        let raw = self.checkpoint.get(&self.resolve(name))?;
-        if raw.shape != shape {
-            let (expected, got) = (shape.to_vec(), raw.shape.clone());
-            return Err(Error::TensorShape { tensor: raw.name, expected, got });
-        }
-        self.parameters.set(self.parameters.get() + raw.len() as u64);
+        let raw = self.raw(name, shape)?;
         if self.options.parameters == Parameters::Trained {
-            let var = Var::from_tensor(&self.tensor(&raw)?)?;
-            let weight = Weight::from_tensor(var.as_tensor().clone());
-            self.trained.borrow_mut().push((name.to_owned(), var));
-            return Ok(weight);
+            return Ok(Weight::from_tensor(self.variable(name, &raw)?));
         }
         if !self.options.device.is_cpu() {
             return Ok(Weight::from_tensor(self.tensor(&raw)?));
@@ -98,6 +93,73 @@ impl<'a> Weights<'a> {
                 Weight::from_f32(Arc::new(MappedF32(raw)), shape)?
             }
             _ => Weight::from_f32(Arc::new(raw.to_f32_vec()?), shape)?,
+        })
+    }
+
+    /// A tensor of this shape in the checkpoint.
+    fn raw(&self, name: &str, shape: &[usize]) -> Result<RawTensor> {
+        let raw = self.checkpoint.get(&self.resolve(name))?;
+        if raw.shape != shape {
+            let (expected, got) = (shape.to_vec(), raw.shape.clone());
+            return Err(Error::TensorShape { tensor: raw.name, expected, got });
+        }
+        self.read.borrow_mut().insert(raw.name.clone(), raw.len() as u64);
+        Ok(raw)
+    }
+
+    /// The variable of a tensor that is trained; one that several weights are part of is made once.
+    fn variable(&self, name: &str, raw: &RawTensor) -> Result<Tensor> {
+        let mut trained = self.trained.borrow_mut();
+        if let Some((_, var)) = trained.iter().find(|(known, _)| known == name) {
+            return Ok(var.as_tensor().clone());
+        }
+        let var = Var::from_tensor(&self.tensor(raw)?)?;
+        let tensor = var.as_tensor().clone();
+        trained.push((name.to_owned(), var));
+        Ok(tensor)
+    }
+
+    /// A weight that the checkpoint holds in another layout: `change` makes it of the tensor.
+    ///
+    /// # Errors
+    /// As for [`Weights::get`].
+    pub fn changed(
+        &self,
+        name: &str,
+        shape: &[usize],
+        change: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    ) -> Result<Weight> {
+        let raw = self.raw(name, shape)?;
+        if self.options.parameters == Parameters::Trained {
+            return Ok(Weight::from_tensor(change(&self.variable(name, &raw)?)?));
+        }
+        let changed = change(&self.tensor(&raw)?)?;
+        if !self.options.device.is_cpu() {
+            return Ok(Weight::from_tensor(changed));
+        }
+        let flat = changed.flatten_all()?;
+        Ok(match changed.dtype() {
+            DType::F64 => Weight::from_f64(Arc::new(flat.to_vec1::<f64>()?), changed.dims())?,
+            _ => Weight::from_f32(Arc::new(flat.to_vec1::<f32>()?), changed.dims())?,
+        })
+    }
+
+    /// A constant of the model's type that the checkpoint does not hold, such as a table of
+    /// sinusoids.
+    ///
+    /// # Errors
+    /// If the number of elements is not that of the shape.
+    pub fn constant(&self, values: Vec<f64>, shape: &[usize]) -> Result<Weight> {
+        if !self.options.device.is_cpu() {
+            let tensor = Tensor::from_vec(values, shape, &self.options.device)?;
+            return Ok(Weight::from_tensor(tensor.to_dtype(self.options.dtype)?));
+        }
+        Ok(match self.options.dtype {
+            DType::F64 => Weight::from_f64(Arc::new(values), shape)?,
+            _ => {
+                let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
+                Weight::from_f32(Arc::new(values), shape)?
+            }
         })
     }
 
@@ -114,25 +176,56 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As for [`Weights::get`].
     pub fn linear(&self, name: &str, n_in: usize, n_out: usize) -> Result<Linear> {
+        self.map(name, n_in, n_out, true)
+    }
+
+    /// A linear map with or without a bias.
+    ///
+    /// # Errors
+    /// As for [`Weights::get`].
+    pub fn map(&self, name: &str, n_in: usize, n_out: usize, bias: bool) -> Result<Linear> {
         let weight = self.get(&format!("{name}.weight"), &[n_out, n_in])?;
-        let bias = self.get(&format!("{name}.bias"), &[n_out])?;
-        Ok(Linear::new(weight, Some(bias))?)
+        let bias = bias.then(|| self.get(&format!("{name}.bias"), &[n_out])).transpose()?;
+        Ok(Linear::new(weight, bias)?)
+    }
+
+    /// A tensor that the checkpoint may lack.
+    ///
+    /// # Errors
+    /// As for [`Weights::get`], but for a missing one.
+    pub fn optional(&self, name: &str, shape: &[usize]) -> Result<Option<Weight>> {
+        self.contains(name).then(|| self.get(name, shape)).transpose()
     }
 
     /// A layer norm with the tensors `{name}.weight` and `{name}.bias`, each `[width]`.
     ///
     /// # Errors
     /// As for [`Weights::get`].
-    pub fn layer_norm(&self, name: &str, width: usize, eps: f64) -> Result<LayerNorm> {
+    pub fn layer_norm(&self, name: &str, width: usize, eps: f64) -> Result<Norm> {
         let weight = self.get(&format!("{name}.weight"), &[width])?;
         let bias = self.get(&format!("{name}.bias"), &[width])?;
-        Ok(LayerNorm::new(weight, Some(bias), eps)?)
+        Ok(Norm::Layer(LayerNorm::new(weight, Some(bias), eps)?))
+    }
+
+    /// An RMS norm with the tensor `{name}.weight: [width]`, to which `plus` is added (Gemma keeps
+    /// its difference from 1).
+    ///
+    /// # Errors
+    /// As for [`Weights::get`].
+    pub fn rms_norm(&self, name: &str, width: usize, eps: f64, plus: f64) -> Result<Norm> {
+        let name = format!("{name}.weight");
+        let weight = if plus == 0.0 {
+            self.get(&name, &[width])?
+        } else {
+            self.changed(&name, &[width], |w| w + plus)?
+        };
+        Ok(Norm::Rms(RmsNorm::new(weight, eps)?))
     }
 
     /// The number of parameters read so far.
     #[must_use]
     pub fn parameters(&self) -> u64 {
-        self.parameters.get()
+        self.read.borrow().values().sum()
     }
 
     /// The variables made so far, in the order in which they were read.

@@ -234,7 +234,7 @@ fn looking_does_not_change_what_is_seen() {
         };
         let plain = run(Trace::new());
         let mut worst = 0.0_f64;
-        for site in Site::all(model.info().layers) {
+        for site in Site::all(model.info().sites()) {
             for (trace, how) in [
                 (Trace::new().keep(site), "keep"),
                 (Trace::new().gradient_at(site), "gradient"),

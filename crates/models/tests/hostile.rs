@@ -366,7 +366,11 @@ fn labels_that_are_not_those_of_the_classifier() {
 fn families_and_tasks_that_are_not_supported() {
     let failure = Directory::new().config("model_type", json!("mamba")).failure();
     assert!(matches!(failure.error, Error::UnknownFamily { .. }));
-    failure.says("DIR/config.json: unknown model family \"mamba\"", "supported families: bert");
+    let known: Vec<_> = glossator_models::FAMILIES.iter().map(|family| family.id).collect();
+    failure.says(
+        "DIR/config.json: unknown model family \"mamba\"",
+        &format!("supported families: {}", known.join(", ")),
+    );
 
     let failure = Directory::new().write("config.json", "{}").failure();
     failure.says(
@@ -374,14 +378,19 @@ fn families_and_tasks_that_are_not_supported() {
         "correct the file",
     );
 
-    let task = json!(["BertForTokenClassification"]);
+    let task = json!(["BertForMultipleChoice"]);
     let failure = Directory::new().config("architectures", task).failure();
     assert!(matches!(failure.error, Error::UnknownArchitecture { .. }));
     failure.says(
-        "DIR/config.json: unknown architecture \"BertForTokenClassification\"; expected \
-         BertForSequenceClassification",
+        "DIR/config.json: unknown architecture \"BertForMultipleChoice\"; expected \
+         BertForSequenceClassification or BertForTokenClassification or \
+         BertForQuestionAnswering or BertForMaskedLM or BertForPreTraining or BertModel",
         "use a model that was fine-tuned for one of the supported tasks",
     );
+    // A head that the file does not have.
+    let task = json!(["BertForQuestionAnswering"]);
+    let failure = Directory::new().config("architectures", task).failure();
+    assert!(failure.message.ends_with(": missing tensor \"qa_outputs.weight\""));
 
     let relative = json!("relative_key");
     let failure = Directory::new().config("position_embedding_type", relative).failure();

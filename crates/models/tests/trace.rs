@@ -199,7 +199,7 @@ fn a_forward_pass_is_deterministic_and_leaves_no_state() {
             assert_same(&first.1, &again.1, what);
         };
         same("again");
-        for site in Site::all(model.info().layers) {
+        for site in Site::all(model.info().sites()) {
             let mut trace =
                 Trace::new().keep(site).gradient_at(site).edit(site, |x| Ok((x * 3.0)?));
             let edited = model.forward(&x, &batch, &mut trace).unwrap().logits;
@@ -218,7 +218,7 @@ fn a_forward_pass_is_deterministic_and_leaves_no_state() {
 fn kept_values_have_the_documented_shapes() {
     let model = model(DType::F64);
     let (batch, x) = padded_pair(&*model);
-    let sites: Vec<Site> = Site::all(model.info().layers).collect();
+    let sites: Vec<Site> = Site::all(model.info().sites()).collect();
     let trace = sites.iter().fold(Trace::new(), |trace, &site| trace.keep(site).gradient_at(site));
     let mut trace = trace;
     let output = model.forward(&x, &batch, &mut trace).unwrap().logits;
@@ -250,7 +250,7 @@ fn gradients_at_every_site_agree_with_central_differences() {
     let model = model(DType::F64);
     let (batch, x) = padded_pair(&*model);
     let mut worst = 0.0_f64;
-    for site in Site::all(model.info().layers) {
+    for site in Site::all(model.info().sites()) {
         let mut trace = Trace::new().gradient_at(site);
         let output = model.forward(&x, &batch, &mut trace).unwrap().logits;
         gradient(&score(&output), &x).unwrap();
@@ -286,7 +286,7 @@ fn an_edit_changes_the_output_and_the_kept_value() {
     let model = model(DType::F64);
     let (batch, x) = padded_pair(&*model);
     let plain = logits(&*model, &x, &batch, Trace::new());
-    for site in Site::all(model.info().layers) {
+    for site in Site::all(model.info().sites()) {
         let mut seen = None;
         let mut trace = Trace::new()
             .edit(site, |x| {
@@ -311,7 +311,7 @@ fn putting_back_the_kept_value_changes_nothing() {
     for dtype in [DType::F32, DType::F64] {
         let model = model(dtype);
         let (batch, x) = padded_pair(&*model);
-        for site in Site::all(model.info().layers) {
+        for site in Site::all(model.info().sites()) {
             let mut trace = Trace::new().keep(site);
             let kept = model.forward(&x, &batch, &mut trace).unwrap().logits;
             let value = trace.value(site).unwrap().detach();
@@ -327,7 +327,7 @@ fn putting_back_the_kept_value_changes_nothing() {
 fn a_replaced_value_has_no_gradient_unless_it_is_a_variable() {
     let model = model(DType::F64);
     let (batch, x) = padded_pair(&*model);
-    for site in Site::all(model.info().layers) {
+    for site in Site::all(model.info().sites()) {
         let mut trace = Trace::new().keep(site).gradient_at(site);
         let output = model.forward(&x, &batch, &mut trace).unwrap().logits;
         gradient(&score(&output), &x).unwrap();
@@ -457,7 +457,7 @@ fn sites_that_a_model_lacks_are_errors_before_anything_runs() {
 fn bad_edits_are_named_at_every_site() {
     let model = model(DType::F64);
     let (batch, x) = padded_pair(&*model);
-    for site in Site::all(model.info().layers) {
+    for site in Site::all(model.info().sites()) {
         let fail = |trace: Trace<'_>| model.forward(&x, &batch, &mut { trace }).unwrap_err();
 
         let error = fail(Trace::new().edit(site, |x| Ok(x.detach())));
@@ -720,7 +720,7 @@ proptest! {
         prop_assert!(split(&analytic, 1, batch.lengths()).1.iter().all(|&g| g == 0.0));
 
         // Every site at once: the same numbers by the visible steps.
-        let mut trace = Site::all(shape.layers).fold(Trace::new(), Trace::keep);
+        let mut trace = Site::all(model.info().sites()).fold(Trace::new(), Trace::keep);
         let visible = model.forward(&var, &batch, &mut trace).unwrap().logits;
         let visible_gradient = gradient(&score(&visible), &var).unwrap();
         prop_assert!(distance(&values(&fused), &values(&visible)) <= 1e-11);

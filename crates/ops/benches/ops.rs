@@ -9,7 +9,7 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use glossator_ops::attention::{AttentionSettings, Heads, attention_packed};
 use glossator_ops::{
-    Activation, AttentionMask, Device, LayerNorm, Linear, Mlp, RmsNorm, Tensor, Var, Weight,
+    Activation, Device, GatedMlp, LayerNorm, Linear, Mlp, RmsNorm, Rotary, Tensor, Var, Weight,
     gradient, softmax,
 };
 
@@ -38,15 +38,22 @@ fn operations(criterion: &mut Criterion) {
         activation: Activation::Gelu,
         down: linear(4 * WIDTH, WIDTH),
     };
-    let settings = AttentionSettings {
-        heads: Heads::equal(12, WIDTH / 12),
-        scale: 1.0 / (WIDTH as f64 / 12.0).sqrt(),
-        mask: AttentionMask::default(),
+    let gated = GatedMlp {
+        gate: linear(WIDTH, 4 * WIDTH),
+        up: linear(WIDTH, 4 * WIDTH),
+        activation: Activation::Silu,
+        down: linear(4 * WIDTH, WIDTH),
     };
+    let (heads, head_width) = (12, WIDTH / 12);
+    let positions: Vec<usize> = (0..TOKENS).collect();
+    let rotary = Rotary::new(&positions, &Rotary::frequencies(10_000.0, head_width), 1.0);
+    let settings = AttentionSettings::new(Heads::equal(heads, head_width));
     type Operation<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
     let operations: Vec<(&str, usize, Operation<'_>)> = vec![
         ("linear", WIDTH, Box::new(|x| map.forward(x).unwrap())),
         ("mlp", WIDTH, Box::new(|x| mlp.forward(x).unwrap())),
+        ("gated_mlp", WIDTH, Box::new(|x| gated.forward(x).unwrap())),
+        ("rotary", WIDTH, Box::new(|x| rotary.forward(x, heads, head_width).unwrap())),
         ("attention", 3 * WIDTH, Box::new(|x| attention_packed(x, &settings).unwrap())),
         ("layer_norm", WIDTH, Box::new(|x| norm.forward(x).unwrap())),
         ("rms_norm", WIDTH, Box::new(|x| rms.forward(x).unwrap())),

@@ -1,9 +1,11 @@
 //! Scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762, equation 1) over heads,
-//! with padding and causal masks and grouped key-value heads.
+//! with padding, causal and local masks, grouped key-value heads, added biases (relative
+//! positions) and soft-capped scores.
 //!
 //! [`attention`] and its packed forms are the fast path. [`attention_observed`] is the composed
 //! form; it shows scores, probabilities and values to a hook, which may replace them.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{
@@ -17,6 +19,7 @@ use crate::real::Real;
 use crate::softmax::{softmax, softmax_backward_row, softmax_row};
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
 use crate::threads;
+use crate::weight::Weight;
 
 /// Number and width of the heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,15 @@ impl Heads {
     }
 }
 
+/// How far a query sees, for local attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The last `n` keys up to the query's own position, that one included.
+    Before(usize),
+    /// Keys at most `n` positions away, on both sides.
+    Around(usize),
+}
+
 /// Which keys each query may see.
 #[derive(Debug, Clone, Default)]
 pub struct AttentionMask {
@@ -44,20 +56,47 @@ pub struct AttentionMask {
     pub key_lengths: Option<Arc<[usize]>>,
     /// Query `i` of the last `Tq` positions sees keys up to its own position.
     pub causal: bool,
+    /// Query `i` of the last `Tq` positions sees keys near its own position.
+    pub window: Option<Window>,
+    /// Where each query stands, if the queries are not the last `Tq` positions in order.
+    pub query_positions: Option<Arc<[usize]>>,
 }
 
 impl AttentionMask {
-    /// The number of leading keys that query `query` of sequence `batch` sees.
-    fn visible(&self, batch: usize, query: usize, n_queries: usize, n_keys: usize) -> usize {
+    /// The keys that query `query` of sequence `batch` sees. A query that would see none (padding
+    /// far beyond the last real key) sees all real ones: what it computes reaches nothing, but it
+    /// must be a number.
+    fn visible(&self, batch: usize, query: usize, n_queries: usize, n_keys: usize) -> Range<usize> {
         let length = match &self.key_lengths {
             Some(lengths) => lengths.get(batch).copied().unwrap_or(n_keys).min(n_keys),
             None => n_keys,
         };
+        let position = match &self.query_positions {
+            Some(positions) => positions.get(query).copied().unwrap_or(0),
+            None => (n_keys + query).saturating_sub(n_queries),
+        };
+        let mut range = 0..length;
         if self.causal {
-            length.min((n_keys + query + 1).saturating_sub(n_queries))
-        } else {
-            length
+            range.end = range.end.min(position + 1);
         }
+        match self.window {
+            Some(Window::Before(n)) => range.start = (position + 1).saturating_sub(n),
+            Some(Window::Around(n)) => {
+                range.start = position.saturating_sub(n);
+                range.end = range.end.min(position.saturating_add(n + 1));
+            }
+            None => {}
+        }
+        if range.start < range.end { range } else { 0..length }
+    }
+
+    /// One past the last key that any query of a sequence sees.
+    fn seen(&self, batch: usize, n_queries: usize, n_keys: usize) -> usize {
+        let end = |query| self.visible(batch, query, n_queries, n_keys).end;
+        if self.query_positions.is_none() && self.window.is_none() {
+            return end(n_queries.saturating_sub(1));
+        }
+        (0..n_queries).map(end).max().unwrap_or(0)
     }
 
     /// `0` where a query sees a key, `-∞` where not: `[batch, 1, queries, keys]`.
@@ -65,7 +104,7 @@ impl AttentionMask {
         let mut mask = vec![f64::NEG_INFINITY; batch * n_queries * n_keys];
         for (row, values) in mask.chunks_mut(n_keys.max(1)).enumerate() {
             let (b, query) = (row / n_queries.max(1), row % n_queries.max(1));
-            values[..self.visible(b, query, n_queries, n_keys)].fill(0.0);
+            values[self.visible(b, query, n_queries, n_keys)].fill(0.0);
         }
         mask
     }
@@ -80,6 +119,30 @@ pub struct AttentionSettings {
     pub scale: f64,
     /// Which keys each query may see.
     pub mask: AttentionMask,
+    /// Added to the scaled scores: `[heads, queries, keys]`, or `[batch, heads, queries, keys]`,
+    /// which only the composed form takes. A bias that is a tensor gets its gradient.
+    pub bias: Option<Weight>,
+    /// Scores `s` become `c tanh(s / c)` (Gemma 2, arXiv 2408.00118, section 2).
+    pub softcap: Option<f64>,
+}
+
+impl AttentionSettings {
+    /// Attention with the usual scale, `1 / sqrt(width)`, that sees everything.
+    #[must_use]
+    pub fn new(heads: Heads) -> Self {
+        Self {
+            heads,
+            scale: 1.0 / (heads.width as f64).sqrt(),
+            mask: AttentionMask::default(),
+            bias: None,
+            softcap: None,
+        }
+    }
+
+    /// Whether the fast path serves these settings.
+    fn is_fast(&self) -> bool {
+        self.bias.as_ref().is_none_or(|bias| bias.is_constant() && bias.shape().len() == 3)
+    }
 }
 
 /// Attention from separate queries, keys and values.
@@ -97,8 +160,8 @@ pub fn attention(
     v: &Tensor,
     settings: &AttentionSettings,
 ) -> Result<Tensor> {
-    check(q, k, v, settings.heads)?;
-    if !q.device().is_cpu() {
+    check(q, k, v, settings)?;
+    if !q.device().is_cpu() || !settings.is_fast() {
         return attention_observed(q, k, v, settings, &mut |_, x| Ok(x));
     }
     let operation = Attention::new(settings);
@@ -120,12 +183,14 @@ pub fn attention_packed(qkv: &Tensor, settings: &AttentionSettings) -> Result<Te
         let expected = (queries + 2 * keys) * width;
         return Err(shape_error("attention", "width of q, k, v side by side", expected, last));
     }
-    if !qkv.device().is_cpu() {
+    if !qkv.device().is_cpu() || !settings.is_fast() {
         let part =
             |start: usize, heads: usize| qkv.narrow(2, start * width, heads * width)?.contiguous();
         let (q, k, v) = (part(0, queries)?, part(queries, keys)?, part(queries + keys, keys)?);
         return attention(&q, &k, &v, settings);
     }
+    let n = qkv.dim(1)?;
+    check_bias(settings, n, n)?;
     qkv.contiguous()?.apply_op1(Attention::new(settings))
 }
 
@@ -148,11 +213,12 @@ pub fn attention_packed_kv(
     if last != 2 * kv_width {
         return Err(shape_error("attention", "width of k, v side by side", 2 * kv_width, last));
     }
-    if !q.device().is_cpu() {
+    if !q.device().is_cpu() || !settings.is_fast() {
         let k = kv.narrow(2, 0, kv_width)?.contiguous()?;
         let v = kv.narrow(2, kv_width, kv_width)?.contiguous()?;
         return attention(q, &k, &v, settings);
     }
+    check_bias(settings, q.dim(1)?, kv.dim(1)?)?;
     q.contiguous()?.apply_op2(&kv.contiguous()?, Attention::new(settings))
 }
 
@@ -161,7 +227,7 @@ pub fn attention_packed_kv(
 pub enum AttentionStage {
     /// `[batch, key heads, keys, width]`
     Values,
-    /// Scaled and masked (`-∞`): `[batch, heads, queries, keys]`.
+    /// Scaled, biased, capped and masked (`-∞`): `[batch, heads, queries, keys]`.
     Scores,
     /// Rows sum to 1: `[batch, heads, queries, keys]`.
     Probabilities,
@@ -178,7 +244,7 @@ pub fn attention_observed(
     settings: &AttentionSettings,
     hook: &mut dyn FnMut(AttentionStage, Tensor) -> Result<Tensor>,
 ) -> Result<Tensor> {
-    check(q, k, v, settings.heads)?;
+    check(q, k, v, settings)?;
     let Heads { queries, keys, width } = settings.heads;
     let (batch, n_queries, _) = q.dims3()?;
     let n_keys = k.dim(1)?;
@@ -191,7 +257,13 @@ pub fn attention_observed(
     let v = repeat_heads(&v, queries / keys)?;
     let mask = settings.mask.additive(batch, n_queries, n_keys);
     let mask = Tensor::from_vec(mask, (batch, 1, n_queries, n_keys), q.device())?;
-    let scores = (q.matmul(&k.t()?)? * settings.scale)?;
+    let mut scores = (q.matmul(&k.t()?)? * settings.scale)?;
+    if let Some(bias) = &settings.bias {
+        scores = scores.broadcast_add(&bias.to_tensor(q.device())?.to_dtype(q.dtype())?)?;
+    }
+    if let Some(cap) = settings.softcap {
+        scores = ((scores / cap)?.tanh()? * cap)?;
+    }
     let scores = scores.broadcast_add(&mask.to_dtype(q.dtype())?)?;
     let scores = hook(AttentionStage::Scores, scores)?;
     let probabilities = hook(AttentionStage::Probabilities, softmax(&scores)?)?;
@@ -213,8 +285,9 @@ fn repeat_heads(x: &Tensor, times: usize) -> Result<Tensor> {
     ))
 }
 
-fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads) -> Result<()> {
-    let (batch, _, q_width) = q.dims3()?;
+fn check(q: &Tensor, k: &Tensor, v: &Tensor, settings: &AttentionSettings) -> Result<()> {
+    let heads = settings.heads;
+    let (batch, n_queries, q_width) = q.dims3()?;
     let (k_batch, n_keys, k_width) = k.dims3()?;
     if heads.keys == 0 || !heads.queries.is_multiple_of(heads.keys) {
         let expected = "a divisor of the query heads";
@@ -231,7 +304,16 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads) -> Result<()> {
     if v.dims() != k.dims() {
         return Err(shape_error("attention", "values", k.dims(), v.dims()));
     }
-    Ok(())
+    check_bias(settings, n_queries, n_keys)
+}
+
+fn check_bias(settings: &AttentionSettings, n_queries: usize, n_keys: usize) -> Result<()> {
+    let Some(bias) = &settings.bias else { return Ok(()) };
+    let expected = [settings.heads.queries, n_queries, n_keys];
+    match bias.shape() {
+        shape if shape == expected || (shape.len() == 4 && shape[1..] == expected) => Ok(()),
+        other => Err(shape_error("attention", "bias", expected, other)),
+    }
 }
 
 /// One call of the fast path.
@@ -267,32 +349,31 @@ impl Attention {
         q: Operand<'_, T>,
         k: Operand<'_, T>,
         v: Operand<'_, T>,
-    ) -> Vec<T> {
+    ) -> Result<Vec<T>> {
         let Heads { queries: heads, keys, width } = self.settings.heads;
         let (mask, group) = (&self.settings.mask, heads / keys);
         let (nq, nk) = (q.n, k.n);
-        let scale = T::of(self.settings.scale);
+        let bias = self.bias::<T>()?;
         let parts = threads::parts_for(2 * batch * heads * nq * nk * width);
         let mut probabilities = vec![T::ZERO; batch * heads * nq * nk];
         threads::split_rows(&mut probabilities, nq * nk, parts, |first, chunk| {
             for (i, p) in chunk.chunks_mut((nq * nk).max(1)).enumerate() {
                 let (b, h) = ((first + i) / heads, (first + i) % heads);
-                let seen = mask.visible(b, nq.saturating_sub(1), nq, nk);
+                let seen = mask.seen(b, nq, nk);
                 let (qh, kh) = (q.head(b, h, width), k.head(b, h / group, width));
                 product_nt((nq, width, seen), qh, kh, p, nk);
+                self.finish_scores(p, bias.map(|bias| &bias[h * nq * nk..][..nq * nk]));
                 simd!({
                     for (query, row) in p.chunks_mut(nk).enumerate() {
-                        let row = &mut row[..mask.visible(b, query, nq, nk)];
-                        for value in row.iter_mut() {
-                            *value *= scale;
-                        }
-                        softmax_row(row);
+                        softmax_row(&mut row[mask.visible(b, query, nq, nk)]);
                     }
                 });
-                // Keys that a causal mask hides from earlier queries were written by the product.
-                if mask.causal {
+                // The product also wrote the keys that some queries see and others do not.
+                if mask.causal || mask.window.is_some() {
                     for (query, row) in p.chunks_mut(nk).enumerate() {
-                        row[mask.visible(b, query, nq, nk)..].fill(T::ZERO);
+                        let Range { start, end } = mask.visible(b, query, nq, nk);
+                        row[..start].fill(T::ZERO);
+                        row[end..].fill(T::ZERO);
                     }
                 }
             }
@@ -302,7 +383,7 @@ impl Attention {
             for (i, out) in chunk.chunks_mut((nq * width).max(1)).enumerate() {
                 let (b, h) = ((first + i) / heads, (first + i) % heads);
                 let p = View::rows(&probabilities[(first + i) * nq * nk..], nk);
-                let seen = mask.visible(b, nq.saturating_sub(1), nq, nk);
+                let seen = mask.seen(b, nq, nk);
                 let vh = v.head(b, h / group, width);
                 product((nq, seen, width), T::ONE, p, vh, false, out, width);
             }
@@ -311,7 +392,41 @@ impl Attention {
         let shape = (batch, heads, nq, width);
         scatter_heads(&context, nq * width, shape, &mut out, heads * width, 1);
         let _ = self.probabilities.set(T::to_cpu_storage_owned(probabilities));
-        out
+        Ok(out)
+    }
+
+    /// The bias in the type of the call.
+    fn bias<T: Real>(&self) -> Result<Option<&[T]>> {
+        let Some(bias) = &self.settings.bias else { return Ok(None) };
+        let elements = T::constant(bias);
+        elements.map(Some).ok_or_else(|| {
+            shape_error("attention", "element type of the bias", T::DTYPE, bias.dtype())
+        })
+    }
+
+    /// From products of queries and keys to scores: scale, bias, cap.
+    fn finish_scores<T: Real>(&self, scores: &mut [T], bias: Option<&[T]>) {
+        let scale = T::of(self.settings.scale);
+        simd!({
+            match bias {
+                None => {
+                    for value in scores.iter_mut() {
+                        *value *= scale;
+                    }
+                }
+                Some(bias) => {
+                    for (value, &bias) in scores.iter_mut().zip(bias) {
+                        *value = *value * scale + bias;
+                    }
+                }
+            }
+            if let Some(cap) = self.settings.softcap {
+                let cap = T::of(cap);
+                for value in scores.iter_mut() {
+                    *value = cap * (*value / cap).tanh();
+                }
+            }
+        });
     }
 
     /// Gradients of queries, keys and values, by head.
@@ -331,6 +446,7 @@ impl Attention {
         let probabilities = T::cpu_storage_as_slice(probabilities)?;
         let scale = T::of(self.settings.scale);
         let dout = Operand { data: dout, row: heads * width, n: nq };
+        let bias = self.bias::<T>()?;
         let per_head = (nq + 2 * nk) * width;
         let mut grads = vec![T::ZERO; batch * heads * per_head];
         let parts = threads::parts_for(5 * batch * heads * nq * nk * width);
@@ -338,7 +454,7 @@ impl Attention {
             let mut ds = vec![T::ZERO; nq * nk];
             for (i, grads) in chunk.chunks_mut(per_head.max(1)).enumerate() {
                 let (b, h) = ((first + i) / heads, (first + i) % heads);
-                let seen = self.settings.mask.visible(b, nq.saturating_sub(1), nq, nk);
+                let seen = self.settings.mask.seen(b, nq, nk);
                 let p = &probabilities[(first + i) * nq * nk..][..nq * nk];
                 let (dq, rest) = grads.split_at_mut(nq * width);
                 let (dk, dv) = rest.split_at_mut(nk * width);
@@ -355,6 +471,23 @@ impl Attention {
                         softmax_backward_row(&p[..seen], &mut ds[..seen]);
                     }
                 });
+                if let Some(cap) = self.settings.softcap {
+                    // Through c tanh(s / c), whose slope is 1 - (value / c)². The scores are
+                    // computed again: keeping them would double what a forward pass keeps.
+                    let mut scores = vec![T::ZERO; nq * nk];
+                    product_nt((nq, width, seen), qh, kh, &mut scores, nk);
+                    self.finish_scores(
+                        &mut scores,
+                        bias.map(|bias| &bias[h * nq * nk..][..nq * nk]),
+                    );
+                    let cap = T::of(cap);
+                    simd!({
+                        for (ds, &score) in ds.iter_mut().zip(&scores) {
+                            let value = score / cap;
+                            *ds *= T::ONE - value * value;
+                        }
+                    });
+                }
                 // dQ = scale dS K, dK = scale dSᵀ Q
                 let ds_view = View::rows(&ds, nk);
                 product((nq, seen, width), scale, ds_view, kh, false, dq, width);
@@ -457,7 +590,7 @@ impl CustomOp3 for Attention {
             let q = Operand { data: contiguous::<T>(name, q, q_layout)?, row: q_row, n: nq };
             let k = Operand { data: contiguous::<T>(name, k, k_layout)?, row: k_row, n: nk };
             let v = Operand { data: contiguous::<T>(name, v, v_layout)?, row: k_row, n: nk };
-            let out = self.forward(batch, q, k, v);
+            let out = self.forward(batch, q, k, v)?;
             Ok((T::to_cpu_storage_owned(out), q_layout.shape().clone()))
         })
     }
@@ -521,7 +654,7 @@ impl CustomOp2 for Attention {
             let kv = contiguous::<T>(name, kv, kv_layout)?;
             let k = Operand { data: kv, row, n: nk };
             let v = Operand { data: kv.get(row / 2..).unwrap_or(&[]), row, n: nk };
-            let out = self.forward(batch, q, k, v);
+            let out = self.forward(batch, q, k, v)?;
             Ok((T::to_cpu_storage_owned(out), q_layout.shape().clone()))
         })
     }
@@ -569,7 +702,7 @@ impl CustomOp1 for Attention {
         let name = CustomOp1::name(self);
         for_real!(name, storage_dtype(qkv), T => {
             let [q, k, v] = self.unpack(contiguous::<T>(name, qkv, layout)?, row, n);
-            let out = self.forward(batch, q, k, v);
+            let out = self.forward(batch, q, k, v)?;
             let width = self.settings.heads.queries * self.settings.heads.width;
             Ok((T::to_cpu_storage_owned(out), Shape::from((batch, n, width))))
         })
@@ -605,12 +738,16 @@ impl Attention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_f32, assert_gradient, assert_same, max_abs, random};
+    use crate::testing::{assert_f32, assert_gradient, assert_same, constant, max_abs, random};
     use proptest::prelude::*;
 
     fn settings(heads: Heads, lengths: Option<Vec<usize>>, causal: bool) -> AttentionSettings {
-        let mask = AttentionMask { key_lengths: lengths.map(Into::into), causal };
-        AttentionSettings { heads, scale: 1.0 / (heads.width as f64).sqrt(), mask }
+        let mask = AttentionMask {
+            key_lengths: lengths.map(Into::into),
+            causal,
+            ..AttentionMask::default()
+        };
+        AttentionSettings { mask, ..AttentionSettings::new(heads) }
     }
 
     fn observed(x: &[Tensor], settings: &AttentionSettings) -> Result<Tensor> {
@@ -646,6 +783,66 @@ mod tests {
                 assert_same(&inputs, |x| attention_packed(&Tensor::cat(x, 2)?, &settings),
                     |x| observed(x, &settings));
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn windows_biases_and_caps_have_exact_gradients(
+            batch in 1usize..3, n in 1usize..7, groups in 1usize..3, width in 1usize..4,
+            near in 1usize..4, kind in 0usize..3, capped in any::<bool>(), biased in any::<bool>(),
+            padded in any::<bool>(), seed in 0u64..1000,
+        ) {
+            let heads = Heads { queries: 2 * groups, keys: 2, width };
+            let lengths: Option<Vec<usize>> =
+                padded.then(|| (0..batch).map(|b| 1 + (seed as usize + b) % n).collect());
+            let mut settings = settings(heads, lengths, kind == 0);
+            settings.mask.window = match kind {
+                0 => Some(Window::Before(near)),
+                1 => Some(Window::Around(near - 1)),
+                _ => None,
+            };
+            settings.softcap = capped.then_some(0.7);
+            let bias = random(seed + 7, &[heads.queries, n, n]);
+            settings.bias = biased.then(|| constant(&bias));
+            let inputs = [
+                random(seed, &[batch, n, heads.queries * width]),
+                random(seed + 1, &[batch, n, heads.keys * width]),
+                random(seed + 2, &[batch, n, heads.keys * width]),
+            ];
+            let fast = |x: &[Tensor]| attention(&x[0], &x[1], &x[2], &settings);
+            assert_gradient(&inputs, fast);
+            assert_same(&inputs, fast, |x| observed(x, &settings));
+            // A bias that depends on something gets its gradient.
+            let with_bias = [&inputs[..], &[bias]].concat();
+            assert_gradient(&with_bias, |x| {
+                let bias = Some(Weight::from_tensor(x[3].clone()));
+                attention(&x[0], &x[1], &x[2], &AttentionSettings { bias, ..settings.clone() })
+            });
+        }
+    }
+
+    /// Queries at chosen positions see what the same rows of a full pass see.
+    #[test]
+    fn chosen_queries_see_what_they_see_in_a_full_pass() {
+        let heads = Heads::equal(2, 3);
+        let x: Vec<Tensor> = (0..3).map(|i| random(i, &[2, 6, 6])).collect();
+        for window in [None, Some(Window::Before(2)), Some(Window::Around(1))] {
+            let mut settings = settings(heads, Some(vec![6, 5]), window != Some(Window::Around(1)));
+            settings.mask.window = window;
+            let full = attention(&x[0], &x[1], &x[2], &settings).unwrap();
+            let chosen = [3, 1];
+            settings.mask.query_positions = Some(chosen.to_vec().into());
+            let pick = |x: &Tensor| {
+                let rows = chosen.map(|at| x.narrow(1, at, 1).unwrap());
+                Tensor::cat(&rows, 1).unwrap()
+            };
+            let q = pick(&x[0]);
+            let some = attention(&q, &x[1], &x[2], &settings).unwrap();
+            assert!(max_abs(&(some - pick(&full)).unwrap()) < 1e-12, "{window:?}");
+            let slow = observed(&[q, x[1].clone(), x[2].clone()], &settings).unwrap();
+            assert!(max_abs(&(slow - pick(&full)).unwrap()) < 1e-12, "{window:?}");
         }
     }
 

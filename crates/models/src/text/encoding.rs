@@ -52,9 +52,94 @@ pub struct Encoding {
     pub fields: Vec<Field>,
     /// The number of tokens that were dropped to keep to a limit.
     pub truncated: usize,
+    /// Where a second sequence begins that the model reads apart from the first: the decoder's
+    /// tokens, or the second of two texts to compare. Positions and padding start anew there.
+    pub second: Option<usize>,
+}
+
+/// A token that a model wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The number in the vocabulary.
+    pub id: u32,
+    /// The text in the vocabulary.
+    pub name: String,
+    /// What it adds to the text before it.
+    pub text: String,
 }
 
 impl Encoding {
+    /// This with another encoding behind it, which the model reads apart from it.
+    #[must_use]
+    pub fn with_second(mut self, second: Self, name: &str) -> Self {
+        self.second = Some(self.tokens.len());
+        self.truncated += second.truncated;
+        let fields = self.fields.len();
+        self.tokens.extend(second.tokens.into_iter().map(|mut token| {
+            token.field += fields;
+            token
+        }));
+        let named = |(i, mut field): (usize, Field)| {
+            if i == 0 {
+                name.clone_into(&mut field.name);
+            }
+            field
+        };
+        self.fields.extend(second.fields.into_iter().enumerate().map(named));
+        self
+    }
+
+    /// This with tokens behind it that a model wrote, as a field of their own. `start`: the token
+    /// that a decoder begins with, which reads them apart from this.
+    #[must_use]
+    pub fn with_written(
+        mut self,
+        written: &[Written],
+        name: &str,
+        start: Option<(u32, String)>,
+    ) -> Self {
+        let field = self.fields.len();
+        let segment = 0;
+        if let Some((id, text)) = start {
+            self.second = Some(self.tokens.len());
+            let (start, end, word, special) = (0, 0, None, true);
+            self.tokens.push(Token { id, text, start, end, word, special, field, segment });
+        }
+        let mut text = String::new();
+        let first = self.tokens.len();
+        for token in written {
+            let start = text.len();
+            text.push_str(&token.text);
+            self.tokens.push(Token {
+                id: token.id,
+                text: token.name.clone(),
+                start,
+                end: text.len(),
+                word: None,
+                special: false,
+                field,
+                segment,
+            });
+        }
+        let spans: Vec<_> =
+            self.tokens[first..].iter().map(|token| token.start..token.end).collect();
+        let (words, of_token) = words::group(&text, &spans);
+        for (token, word) in self.tokens[first..].iter_mut().zip(of_token) {
+            token.word = word;
+        }
+        self.fields.push(Field { name: name.to_owned(), text, words });
+        self
+    }
+
+    /// The first `count` tokens, with all fields.
+    #[must_use]
+    pub fn prefix(&self, count: usize) -> Self {
+        let mut prefix = self.clone();
+        prefix.tokens.truncate(count);
+        prefix.second = prefix.second.filter(|&second| second <= count);
+        prefix
+    }
+
     /// The ids of the tokens.
     #[must_use]
     pub fn ids(&self) -> Vec<u32> {
@@ -158,7 +243,7 @@ pub(super) fn convert(
         }
         fields.push(Field { name: name.to_owned(), text: text.to_owned(), words });
     }
-    Ok(Encoding { tokens, fields, truncated: 0 })
+    Ok(Encoding { tokens, fields, truncated: 0, second: None })
 }
 
 /// The span of whole characters that covers the library's, which it does not promise to be one.

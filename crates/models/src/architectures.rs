@@ -1,0 +1,130 @@
+//! The ways in which parts are put together to a model: one stack of layers, an encoder with a
+//! decoder, one encoder for two texts. A family file fills the parts; nothing here knows families.
+
+mod encoder_decoder;
+mod sentence_encoder;
+mod single_stack;
+
+pub use encoder_decoder::EncoderDecoder;
+use glossator_ops::{DType, Device, Tensor, Var, Weight};
+pub use sentence_encoder::SentenceEncoder;
+pub use single_stack::SingleStack;
+
+use crate::batch::Batch;
+use crate::blocks::embeddings::Embeddings;
+use crate::blocks::stack::Stack;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::heads::Head;
+use crate::model::ModelInfo;
+use crate::text::Tokenizer;
+use crate::weights::first_bad_weight;
+
+/// What a family makes of a checkpoint.
+pub struct Parts {
+    /// From ids to the residual.
+    pub embeddings: Embeddings,
+    /// The layers; of the encoder, if there is a decoder.
+    pub stack: Stack,
+    /// The decoder, for families that have one.
+    pub decoder: Option<DecoderParts>,
+    /// The outputs. None for a bare encoder, whose states are compared.
+    pub head: Option<Head>,
+    /// Attention heads of a layer.
+    pub heads: usize,
+    /// The most tokens that it can read.
+    pub max_tokens: usize,
+    /// Tokens that end a generated text, if `generation_config.json` names no others.
+    pub stop_ids: Vec<u32>,
+}
+
+/// The decoder of a family that has one.
+pub struct DecoderParts {
+    /// From ids to the residual.
+    pub embeddings: Embeddings,
+    /// The layers.
+    pub stack: Stack,
+    /// The token that it starts with.
+    pub start_id: u32,
+}
+
+/// What every model holds besides its layers.
+pub(crate) struct Core {
+    pub(crate) info: ModelInfo,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) trained: Vec<(String, Var)>,
+}
+
+impl Core {
+    /// Checks that tokens have embeddings.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (tokens, embeddings) = (self.tokenizer.vocab_size(), self.info.vocab_size);
+        if tokens > embeddings {
+            return Err(Error::Vocabulary { tokens, embeddings });
+        }
+        Ok(())
+    }
+
+    /// Checks what a forward pass is given.
+    fn check_batch(&self, embeddings: &Tensor, batch: &Batch) -> Result<()> {
+        let expected = [batch.rows(), batch.tokens(), self.info.width];
+        if embeddings.dims() != expected {
+            let got = embeddings.dims().to_vec();
+            return Err(Error::EmbeddingShape { expected: expected.to_vec(), got });
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, tokens: usize) -> Result<()> {
+        let limit = self.info.max_tokens;
+        if tokens > limit { Err(Error::TooLong { tokens, limit }) } else { Ok(()) }
+    }
+
+    fn check_segments(&self, batch: &Batch, segments: Option<usize>) -> Result<()> {
+        // A family without segments reads none: whatever the tokenizer says is of no consequence.
+        let Some(segments) = segments else { return Ok(()) };
+        match batch.segments().iter().find(|&&s| s as usize >= segments) {
+            Some(&segment) => Err(Error::Segment { segment, segments }),
+            None => Ok(()),
+        }
+    }
+
+    fn sha256(&self) -> String {
+        self.checkpoint.sha256().to_owned()
+    }
+
+    fn first_bad_weight(&self) -> Result<Option<String>> {
+        first_bad_weight(&self.checkpoint)
+    }
+}
+
+/// The mean over the rows of a table, `[width]`, summed in f64.
+fn mean_row(table: &Weight, scale: f64) -> Result<Tensor> {
+    let table = table.to_tensor(&Device::Cpu)?.detach();
+    let (rows, width) = table.dims2()?;
+    let mut sum = vec![0.0_f64; width];
+    // Some rows at a time: a vocabulary in f64 at once may be a gigabyte.
+    for start in (0..rows).step_by(4096) {
+        let part = table.narrow(0, start, 4096.min(rows - start))?.to_dtype(DType::F64)?;
+        for row in part.to_vec2::<f64>()? {
+            for (sum, x) in sum.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
+    let mean: Vec<f64> = sum.iter().map(|sum| scale * sum / rows.max(1) as f64).collect();
+    Ok(Tensor::from_vec(mean, width, &Device::Cpu)?.to_dtype(table.dtype())?)
+}
+
+/// The index of the largest element of a row of logits; the first of equals.
+fn argmax(logits: &Tensor) -> Result<u32> {
+    let values: Vec<f64> = logits.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
+    let mut best = 0;
+    for (i, &value) in values.iter().enumerate() {
+        if value > values[best] {
+            best = i;
+        }
+    }
+    Ok(best as u32)
+}
