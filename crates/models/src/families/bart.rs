@@ -78,8 +78,12 @@ fn build(builder: &Builder<'_>, kind: Kind) -> Result<Parts> {
         };
         let norm = (kind == Kind::Bart)
             .then(|| weights.layer_norm(&format!("model.{stack}.layernorm_embedding"), width, EPS));
+        // Where the factor applies matters to whoever replaces embeddings: as in the reference.
+        let factor = if scaled { (width as f64).sqrt() } else { 1.0 };
+        let late = kind == Kind::Marian && stack == "decoder";
         Ok::<_, crate::Error>(Embeddings {
-            lookup_scale: if scaled { (width as f64).sqrt() } else { 1.0 },
+            lookup_scale: if late { 1.0 } else { factor },
+            scale: if late { factor } else { 1.0 },
             positions: Some(Positions { table, offset }),
             norm: norm.transpose()?,
             ..Embeddings::new(word.clone())
