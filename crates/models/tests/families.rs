@@ -12,6 +12,7 @@ mod compare;
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use common::{testdata, values};
 use compare::{distance, split};
@@ -53,6 +54,8 @@ struct Description {
     generated: Vec<Generated>,
     #[serde(default)]
     tokenizer_examples: Vec<TokenizerExample>,
+    /// The configuration as transformers writes it today, where the model's is an older one.
+    config_new_format: Option<serde_json::Value>,
 }
 
 struct Golden {
@@ -84,9 +87,16 @@ impl Golden {
     }
 
     fn load(&self, dtype: DType, parameters: Parameters) -> Box<dyn Model> {
-        let name = self.description.model.strip_prefix("testdata/").unwrap();
+        self.load_from(&self.directory(), dtype, parameters)
+    }
+
+    fn load_from(&self, dir: &Path, dtype: DType, parameters: Parameters) -> Box<dyn Model> {
         let options = LoadOptions { dtype, parameters, ..Default::default() };
-        load(&testdata(name), &options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        load(dir, &options).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    fn directory(&self) -> PathBuf {
+        testdata(self.description.model.strip_prefix("testdata/").unwrap())
     }
 
     fn find(&self, name: &str) -> Option<Tensor> {
@@ -182,30 +192,33 @@ fn each(check: impl Fn(&Golden)) {
 
 /// A way through the code.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Path {
+enum Way {
     Fused,
     Observed,
     Trained,
 }
 
-fn compare(golden: &Golden, dtype: DType, path: Path, tolerance: f64) -> f64 {
-    let parameters = if path == Path::Trained { Parameters::Trained } else { Parameters::Frozen };
-    let model = golden.load(dtype, parameters);
+fn compare(golden: &Golden, dtype: DType, way: Way, tolerance: f64) -> f64 {
+    let parameters = if way == Way::Trained { Parameters::Trained } else { Parameters::Frozen };
+    compare_model(golden, &*golden.load(dtype, parameters), way, tolerance)
+}
+
+fn compare_model(golden: &Golden, model: &dyn Model, way: Way, tolerance: f64) -> f64 {
+    let dtype = model.info().dtype;
     let task = model.info().task;
     let encodings = golden.encodings();
     let batch = Batch::new(&encodings.iter().collect::<Vec<_>>(), model.pad_id());
     let decoder = encodings[0].second.is_some();
     let lengths = golden.lengths("attention_mask");
-    let read =
-        if decoder { golden.lengths("decoder_attention_mask") } else { lengths.clone() };
+    let read = if decoder { golden.lengths("decoder_attention_mask") } else { lengths.clone() };
 
     let mut trace = Trace::new();
-    if path == Path::Observed {
+    if way == Way::Observed {
         trace = Site::all(model.info().sites()).fold(trace, Trace::keep);
     }
     let embeddings = Var::from_tensor(&model.embed(&batch).unwrap().detach()).unwrap();
     let output = model.forward(&embeddings, &batch, &mut trace);
-    let logits = output.unwrap_or_else(|e| panic!("{} {path:?}: {e}", golden.name)).logits;
+    let logits = output.unwrap_or_else(|e| panic!("{} {way:?}: {e}", golden.name)).logits;
     assert_eq!(logits.dtype(), dtype);
     let cotangent = golden.logits("cotangent").to_dtype(dtype).unwrap();
     let score = (&logits * &cotangent).unwrap().sum_all().unwrap();
@@ -213,10 +226,10 @@ fn compare(golden: &Golden, dtype: DType, path: Path, tolerance: f64) -> f64 {
 
     let mut worst = 0.0_f64;
     let mut check = |what: &str, got: &[f64], want: &[f64]| {
-        assert_eq!(got.len(), want.len(), "{} {path:?}: {what}", golden.name);
+        assert_eq!(got.len(), want.len(), "{} {way:?}: {what}", golden.name);
         let d = distance(got, want);
         let name = &golden.name;
-        assert!(d <= tolerance, "{name}, {dtype:?}, {path:?}: {what} differs by {d:e}");
+        assert!(d <= tolerance, "{name}, {dtype:?}, {way:?}: {what} differs by {d:e}");
         worst = worst.max(d);
     };
     check("logits", &real(&logits, task, &read), &real(&golden.logits("logits"), task, &read));
@@ -242,9 +255,9 @@ fn compare(golden: &Golden, dtype: DType, path: Path, tolerance: f64) -> f64 {
         check("embeddings", &part(&embeddings, second).0, &of("embeddings"));
         let (real, padding) = part(&gradient, second);
         check("gradient", &real, &of("grad.embeddings"));
-        assert!(padding.iter().all(|&x| x == 0.0), "{}: {path:?}", golden.name);
+        assert!(padding.iter().all(|&x| x == 0.0), "{}: {way:?}", golden.name);
     }
-    if path == Path::Observed {
+    if way == Way::Observed {
         // The last one of transformers is after a final norm, if there is one.
         let first = model.info().decoder.unwrap_or(model.info().layers);
         for l in 0..model.info().layers {
@@ -260,23 +273,42 @@ fn compare(golden: &Golden, dtype: DType, path: Path, tolerance: f64) -> f64 {
     worst
 }
 
-fn walk(dtype: DType, paths: &[Path], tolerance: f64) {
+fn walk(dtype: DType, paths: &[Way], tolerance: f64) {
     each(|golden| {
-        for &path in paths {
-            let worst = compare(golden, dtype, path, tolerance);
-            println!("{dtype:?} {path:?} {}: {worst:.1e}", golden.name);
+        for &way in paths {
+            let worst = compare(golden, dtype, way, tolerance);
+            println!("{dtype:?} {way:?} {}: {worst:.1e}", golden.name);
         }
     });
 }
 
 #[test]
 fn f64_agrees_with_transformers_on_every_path() {
-    walk(DType::F64, &[Path::Fused, Path::Observed, Path::Trained], F64);
+    walk(DType::F64, &[Way::Fused, Way::Observed, Way::Trained], F64);
+}
+
+/// Old and new configuration files mean the same.
+#[test]
+fn new_configurations_are_read_like_old_ones() {
+    let mut n = 0;
+    for golden in goldens() {
+        let Some(config) = &golden.description.config_new_format else { continue };
+        let dir = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(golden.directory()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        let model = golden.load_from(dir.path(), DType::F64, Parameters::Frozen);
+        compare_model(&golden, &*model, Way::Fused, F64);
+        n += 1;
+    }
+    assert!(n > 1, "{n}");
 }
 
 #[test]
 fn f32_agrees_with_transformers() {
-    walk(DType::F32, &[Path::Fused], F32);
+    walk(DType::F32, &[Way::Fused], F32);
 }
 
 /// A row alone, without padding, gives what it gives in a batch; and asking for single positions

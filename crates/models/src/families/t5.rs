@@ -70,10 +70,12 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
     let layers = config.count("num_layers")?;
     let decoder_layers = config.count_or("num_decoder_layers", layers)?;
     let word = weights.get("shared.weight", &[config.count("vocab_size")?, shape.width])?;
+    // New files say "tied" of all models, and what that means for the scale in a key of its own;
+    // an output map that is there counts.
     let tied = config.flag_or("tie_word_embeddings", true)?;
-    let map = unembedding(weights, "lm_head", "lm_head.bias", &word, tied)?;
+    let map = unembedding(weights, "lm_head", "lm_head.bias", &word, false)?;
     let mut head = Head::vocabulary(builder.task, vec![Step::Linear(map)]);
-    if tied {
+    if config.flag_or("scale_decoder_outputs", tied)? {
         head.scale = 1.0 / (shape.width as f64).sqrt();
     }
     Ok(Parts {
