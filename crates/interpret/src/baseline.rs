@@ -1,18 +1,23 @@
 //! What an input is compared with.
 
-use glossator_models::Batch;
+use glossator_models::{Batch, ModelInfo};
 use glossator_ops::DType;
 
 use crate::error::{Error, Result};
 use crate::method::{ParameterInfo, Setting};
 use crate::options::Options;
 use crate::subject::Subject;
+use crate::tasks;
 
 /// What stands in place of a token's embedding.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum BaselineKind {
-    /// A vector of zeros.
+    /// What is well behaved for the model: the mean embedding where nothing is added to word
+    /// embeddings before they are normed (rotary and relative positions: the output then depends
+    /// on their direction only, and turns without end towards zero); zero elsewhere.
     #[default]
+    Auto,
+    /// A vector of zeros.
     Zero,
     /// The embedding of the padding token.
     Pad,
@@ -20,6 +25,8 @@ pub enum BaselineKind {
     Mask,
     /// The mean over all rows of the embedding table.
     Mean,
+    /// The embedding of a token of the vocabulary, such as the end of a text.
+    Token(String),
     /// The embeddings of another text, token by token, filled up with padding.
     Text(String),
 }
@@ -48,9 +55,9 @@ pub struct Baseline {
 pub(crate) const BASELINE: ParameterInfo = ParameterInfo {
     name: "baseline",
     value: "BASELINE",
-    help: "What the input is compared with: zero, pad, mask, mean (of the embedding table) or \
-           text:... (another text, token by token)",
-    default: "zero",
+    help: "What the input is compared with: auto, zero, pad, mask, mean (of the embedding table), \
+           token:... (one token in place of each) or text:... (another text, token by token)",
+    default: "auto, which is mean where nothing is added to word embeddings before a norm, else zero",
 };
 pub(crate) const SPECIAL_TOKENS: ParameterInfo = ParameterInfo {
     name: "special-tokens",
@@ -66,16 +73,18 @@ impl Baseline {
     /// If either has a value that it cannot have.
     pub fn from_options(options: &Options) -> Result<Self> {
         let kind = match options.text("baseline") {
-            None | Some("zero") => BaselineKind::Zero,
+            None | Some("auto") => BaselineKind::Auto,
+            Some("zero") => BaselineKind::Zero,
             Some("pad") => BaselineKind::Pad,
             Some("mask") => BaselineKind::Mask,
             Some("mean") => BaselineKind::Mean,
-            Some(other) => match other.strip_prefix("text:") {
-                Some(text) => BaselineKind::Text(text.to_owned()),
-                None => {
+            Some(other) => match (other.strip_prefix("text:"), other.strip_prefix("token:")) {
+                (Some(text), _) => BaselineKind::Text(text.to_owned()),
+                (None, Some(token)) => BaselineKind::Token(token.to_owned()),
+                (None, None) => {
                     return Err(Error::BadSetting {
                         setting: "baseline".to_owned(),
-                        expected: "zero, pad, mask, mean or text:...".to_owned(),
+                        expected: "auto, zero, pad, mask, mean, token:... or text:...".to_owned(),
                         got: other.to_owned(),
                     });
                 }
@@ -90,23 +99,39 @@ impl Baseline {
     #[must_use]
     pub fn settings(&self) -> [(&'static str, Setting); 2] {
         let kind = match &self.kind {
+            BaselineKind::Auto => "auto".into(),
             BaselineKind::Zero => "zero".into(),
             BaselineKind::Pad => "pad".into(),
             BaselineKind::Mask => "mask".into(),
             BaselineKind::Mean => "mean".into(),
+            BaselineKind::Token(token) => Setting::Text(format!("token:{token}")),
             BaselineKind::Text(text) => Setting::Text(format!("text:{text}")),
         };
         let special = match self.special() {
-            SpecialTokens::Keep => "keep",
-            SpecialTokens::Replace => "replace",
+            Some(SpecialTokens::Keep) => "keep",
+            Some(SpecialTokens::Replace) => "replace",
+            None => "auto",
         };
         [("baseline", kind), ("special-tokens", special.into())]
     }
 
-    fn special(&self) -> SpecialTokens {
-        self.special.unwrap_or(match self.kind {
-            BaselineKind::Zero => SpecialTokens::Replace,
-            _ => SpecialTokens::Keep,
+    /// What this means for a model.
+    #[must_use]
+    pub fn resolved(&self, info: &ModelInfo) -> Self {
+        let kind = match &self.kind {
+            BaselineKind::Auto if info.norms_embeddings => BaselineKind::Mean,
+            BaselineKind::Auto => BaselineKind::Zero,
+            other => other.clone(),
+        };
+        let resolved = Self { kind, special: self.special };
+        Self { special: resolved.special(), ..resolved }
+    }
+
+    fn special(&self) -> Option<SpecialTokens> {
+        self.special.or(match self.kind {
+            BaselineKind::Auto => None,
+            BaselineKind::Zero => Some(SpecialTokens::Replace),
+            _ => Some(SpecialTokens::Keep),
         })
     }
 
@@ -115,11 +140,12 @@ impl Baseline {
     /// # Errors
     /// If the tokenizer lacks the token, or the baseline text is longer than the input.
     pub fn embeddings(&self, subject: &Subject<'_>) -> Result<Vec<f64>> {
+        let resolved = self.resolved(subject.model().info());
         let (tokens, width) = (subject.tokens(), subject.width());
         let tokenizer = subject.model().tokenizer();
         let id = |id: Option<u32>, token| id.ok_or(Error::NoBaselineToken { token });
-        let mut rows = match &self.kind {
-            BaselineKind::Zero => vec![0.0; tokens * width],
+        let mut rows = match &resolved.kind {
+            BaselineKind::Auto | BaselineKind::Zero => vec![0.0; tokens * width],
             BaselineKind::Mean => {
                 let mean = subject.model().mean_embedding()?.to_dtype(DType::F64)?;
                 mean.to_vec1::<f64>()?.repeat(tokens)
@@ -132,9 +158,13 @@ impl Baseline {
                 let mask = id(tokenizer.mask_token(), "mask")?;
                 embed(subject, &vec![mask; tokens])?
             }
+            BaselineKind::Token(token) => {
+                let token = tasks::token(subject.model(), token, "baseline token:")?;
+                embed(subject, &vec![token; tokens])?
+            }
             BaselineKind::Text(text) => embed(subject, &text_ids(subject, text)?)?,
         };
-        if self.special() == SpecialTokens::Keep {
+        if resolved.special == Some(SpecialTokens::Keep) {
             let own = subject.embeddings();
             for (i, token) in subject.encoding().tokens.iter().enumerate() {
                 if token.special {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use glossator_models::ModelInfo;
+
 use crate::error::Result;
 use crate::subject::Subject;
 
@@ -15,6 +17,12 @@ pub trait Method: Send + Sync {
 
     /// Every setting with its value, for the record.
     fn settings(&self) -> Settings;
+
+    /// The settings as they are for a model, where some depend on it.
+    fn settings_for(&self, info: &ModelInfo) -> Settings {
+        let _ = info;
+        self.settings()
+    }
 
     /// The scores of one input's tokens.
     ///

@@ -150,6 +150,11 @@ pub trait Decide: Sync {
     }
 }
 
+/// The token that a text names; `flag` is what errors call it.
+pub(crate) fn token(model: &dyn Model, text: &str, flag: &str) -> Result<u32> {
+    language::token(model, text, flag)
+}
+
 /// The task of a model.
 #[must_use]
 pub fn of(model: &dyn Model) -> &'static dyn Decide {

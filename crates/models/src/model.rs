@@ -128,6 +128,9 @@ pub struct ModelInfo {
     pub max_tokens: usize,
     /// Number of parameters that it uses.
     pub parameters: u64,
+    /// Whether nothing is added to word embeddings before they are normed, as where positions are
+    /// rotary or relative: their length then means nothing to the model.
+    pub norms_embeddings: bool,
     /// The type it computes in.
     pub dtype: DType,
 }

@@ -165,6 +165,7 @@ impl Source<'_> {
             vocab_size: parts.embeddings.vocabulary(),
             max_tokens: limit.min(parts.max_tokens),
             parameters,
+            norms_embeddings: parts.embeddings.is_plain(),
             dtype: options.dtype,
         };
         let mut core =

@@ -151,6 +151,19 @@ impl Tokenizer {
         encoding::convert(encoding, &[("text", first), ("text_pair", second)])
     }
 
+    /// Whether pieces inside of a word are marked as such in the vocabulary (`##ing`).
+    #[must_use]
+    pub fn has_continuing_prefix(&self) -> bool {
+        use tokenizers::models::ModelWrapper;
+        match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
+            ModelWrapper::BPE(model) => {
+                model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
+            }
+            _ => false,
+        }
+    }
+
     /// The ids of a text without any special tokens around it.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Leave one out.
 
+use glossator_models::ModelInfo;
+
 use crate::baseline::{BASELINE, Baseline, SPECIAL_TOKENS};
 use crate::error::Result;
 use crate::method::{Attribution, Method, MethodInfo, Settings};
@@ -39,6 +41,10 @@ impl Method for Occlusion {
 
     fn settings(&self) -> Settings {
         self.baseline.settings().into()
+    }
+
+    fn settings_for(&self, info: &ModelInfo) -> Settings {
+        self.baseline.resolved(info).settings().into()
     }
 
     fn attribute(&self, subject: &Subject<'_>) -> Result<Attribution> {

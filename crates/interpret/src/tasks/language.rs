@@ -48,7 +48,7 @@ pub(super) fn text(tokenizer: &Tokenizer, id: u32) -> String {
 
 /// The token that a user means: a name in the vocabulary, or a text that is one token, at the
 /// beginning of a word or inside of one.
-pub(super) fn token(model: &dyn Model, wanted: &str) -> Result<u32> {
+pub(super) fn token(model: &dyn Model, wanted: &str, flag: &str) -> Result<u32> {
     let tokenizer = model.tokenizer();
     let spaced = format!(" {wanted}");
     let one = |text: &str| match tokenizer.ids_of(text).ok()?.as_slice() {
@@ -57,15 +57,19 @@ pub(super) fn token(model: &dyn Model, wanted: &str) -> Result<u32> {
     };
     let begins = !wanted.starts_with(char::is_whitespace);
     let found = begins.then(|| one(&spaced)).flatten().or_else(|| one(wanted));
-    if let Some(id) = found.or_else(|| tokenizer.token_to_id(wanted)) {
+    // A name such as `<|endoftext|>` is no word.
+    let special = tokenizer.token_to_id(wanted).filter(|&id| tokenizer.is_special(id));
+    if let Some(id) = special.or(found).or_else(|| tokenizer.token_to_id(wanted)) {
         return Ok(id);
     }
     let pieces = tokenizer.ids_of(&spaced)?.len();
     Err(bad_input(
-        format!("--target {wanted:?} is {pieces} tokens, not one"),
+        format!("--{flag} {wanted:?} is {pieces} tokens, not one"),
         "give a shorter word, or a token as the vocabulary spells it",
     ))
 }
+
+const TARGET: &str = "target";
 
 /// Where a choice is read.
 pub(super) struct Place {
@@ -92,11 +96,11 @@ pub(super) fn target(
             (Decision::Token { token, at }, of(choice.chosen.id), Vec::new())
         }
         TargetSpec::Label(wanted) => {
-            let id = token(model, wanted)?;
+            let id = token(model, wanted, TARGET)?;
             (Decision::Token { token: name(id), at }, of(id), Vec::new())
         }
         TargetSpec::Contrast(a, b) => {
-            let (first, second) = (token(model, a)?, token(model, b)?);
+            let (first, second) = (token(model, a, TARGET)?, token(model, b, TARGET)?);
             if first == second {
                 let what = format!("--target {a}-vs-{b}: a token does not contrast with itself");
                 return Err(Error::Conflict { what });

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use glossator_models::{Encoding, Model, Task};
+use glossator_models::{Encoding, Model, Task, Tokenizer};
 
 use super::{Decide, Input, TaskOptions, bad_input, no_continuation, no_pair};
 use crate::error::{Error, Result};
@@ -111,8 +111,8 @@ impl Decide for TokenClassification {
         let mut entities: Vec<Entity> = Vec::new();
         let names = &model.info().labels.names;
         for (encoding, rows) in windows {
-            let mut open = false;
-            for unit in units(encoding, rows, options.aggregation) {
+            let (mut open, mut merged) = (false, 0.0);
+            for unit in units(model.tokenizer(), encoding, rows, options.aggregation) {
                 let (place, label) = tag(names.get(unit.label).map_or("O", String::as_str));
                 let Some(&first) = unit.tokens.first() else { continue };
                 if place == Place::Outside {
@@ -125,21 +125,24 @@ impl Decide for TokenClassification {
                 let labels = vec![unit.label; unit.tokens.len()];
                 match entities.last_mut() {
                     Some(last) if goes_on && last.label == label && last.field == field => {
-                        let n = last.tokens.len() as f64;
-                        let m = unit.tokens.len() as f64;
-                        last.probability = (last.probability * n + unit.probability * m) / (n + m);
+                        // The mean over units: a long word does not count for more.
+                        merged += 1.0;
+                        last.probability += (unit.probability - last.probability) / merged;
                         last.span.end = end;
                         last.tokens.extend(unit.tokens);
                         last.labels.extend(labels);
                     }
-                    _ => entities.push(Entity {
-                        label: label.to_owned(),
-                        probability: unit.probability,
-                        field,
-                        span: encoding.tokens[first].start..end,
-                        tokens: unit.tokens,
-                        labels,
-                    }),
+                    _ => {
+                        merged = 1.0;
+                        entities.push(Entity {
+                            label: label.to_owned(),
+                            probability: unit.probability,
+                            field,
+                            span: encoding.tokens[first].start..end,
+                            tokens: unit.tokens,
+                            labels,
+                        });
+                    }
                 }
                 open = !matches!(place, Place::End | Place::Single);
             }
@@ -197,20 +200,22 @@ impl Decide for TokenClassification {
 }
 
 /// Tokens or words with their labels, in order.
-fn units(encoding: &Encoding, rows: &[Vec<f64>], aggregation: Aggregation) -> Vec<Unit> {
+fn units(
+    tokenizer: &Tokenizer,
+    encoding: &Encoding,
+    rows: &[Vec<f64>],
+    aggregation: Aggregation,
+) -> Vec<Unit> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (t, token) in encoding.tokens.iter().enumerate() {
         if token.special || rows.get(t).is_none() {
             continue;
         }
         match groups.last_mut() {
-            Some(group) if aggregation != Aggregation::Simple => {
-                let last = &encoding.tokens[group[0]];
-                if last.field == token.field && token.word.is_some() && last.word == token.word {
-                    group.push(t);
-                } else {
-                    groups.push(vec![t]);
-                }
+            Some(group)
+                if aggregation != Aggregation::Simple && continues_word(tokenizer, encoding, t) =>
+            {
+                group.push(t);
             }
             _ => groups.push(vec![t]),
         }
@@ -236,4 +241,22 @@ fn units(encoding: &Encoding, rows: &[Vec<f64>], aggregation: Aggregation) -> Ve
             Unit { tokens, label, probability: row.get(label).copied().unwrap_or(0.0) }
         })
         .collect()
+}
+
+/// Whether a token continues the word of the token before it, as `transformers` pipelines decide:
+/// of word pieces, those that are spelled otherwise than in the text (`##ing`); elsewhere, those
+/// without a space at their beginning or before it. Punctuation is part of its word there.
+fn continues_word(tokenizer: &Tokenizer, encoding: &Encoding, t: usize) -> bool {
+    let token = &encoding.tokens[t];
+    if tokenizer.unk_token() == Some(token.id) {
+        return false;
+    }
+    let text = encoding.fields.get(token.field).map_or("", |field| field.text.as_str());
+    let own = text.get(token.start..token.end).unwrap_or_default();
+    if tokenizer.has_continuing_prefix() {
+        return token.text.chars().count() != own.chars().count();
+    }
+    let before = text.get(..token.start).and_then(|before| before.chars().next_back());
+    // The reference looks at the token's first character too, which an empty token does not have.
+    before.is_some_and(|c| c != ' ') && !text[token.start..].starts_with(' ')
 }

@@ -76,6 +76,12 @@ impl Embeddings {
         self.segment.as_ref().map(|table| table.shape()[0])
     }
 
+    /// Whether nothing is added to word embeddings.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.positions.is_none() && self.segment.is_none()
+    }
+
     /// The word embeddings of a batch.
     ///
     /// # Shapes
