@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail};
 use crate::python;
 
 /// The scripts, in the order in which they depend on each other.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     "make_models.py",
     "bert_golden.py",
     "captum_golden.py",
     "tokenizer_golden.py",
     "make_family_models.py",
     "family_golden.py",
+    "task_golden.py",
 ];
 
 /// Runs every script; `git diff testdata` then shows what changed, which should be nothing.

@@ -56,6 +56,20 @@ impl<'a> Subject<'a> {
         Self::of_target(model, encoding, target, prediction, Some(pass), progress)
     }
 
+    /// Any number out of a model's outputs, whether or not the task would ask for it.
+    ///
+    /// # Errors
+    /// As for [`Subject::new`].
+    pub fn for_target(
+        model: &'a dyn Model,
+        encoding: &'a Encoding,
+        target: Target,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let (prediction, _) = tasks::predict(model, encoding, &TaskOptions::default(), progress)?;
+        Self::of_target(model, encoding, target, prediction, None, progress)
+    }
+
     /// A target of its own. `pass` is a forward pass at the input, if there was one.
     pub(crate) fn of_target(
         model: &'a dyn Model,
