@@ -6,6 +6,7 @@
 //! one below the other into the same image, which is written by [`Renderer::end`].
 
 mod explanation;
+mod grid;
 mod layout;
 mod metrics;
 
@@ -13,10 +14,11 @@ use std::io::{self, Write};
 
 use super::markup::escape;
 use super::{Renderer, check, summary};
+use crate::grid::Grid;
 use crate::palette::Rgb;
 use crate::text::Marks;
 use crate::units::By;
-use crate::wire::Document;
+use crate::wire::{Document, Prediction};
 
 const MARKS: Marks = Marks::Unicode;
 const MARGIN: f64 = 24.0;
@@ -94,11 +96,15 @@ impl Renderer for Svg {
         if !canvas.titles.is_empty() {
             canvas.rule();
         }
-        let headline = summary::headline(&document.prediction, MARKS);
+        let headline = summary::headline(document, MARKS);
         canvas.prose(&headline, 18.0, INK, true);
         canvas.titles.push(headline);
+        candidates(document, canvas);
         if document.explanations.is_empty() {
             explanation::unexplained(document, canvas);
+        }
+        if let Some(grid) = Grid::of(document) {
+            grid::draw(&grid, document, canvas);
         }
         for (e, one) in document.explanations.iter().enumerate() {
             canvas.skip(if e > 0 { 18.0 } else { 0.0 });
@@ -127,6 +133,23 @@ impl Renderer for Svg {
         }
         out.write_all(canvas.body.as_bytes())?;
         out.write_all(b"</svg>\n")
+    }
+}
+
+/// Writes what else could be, for tasks whose answers are not a list of labels.
+fn candidates(document: &Document, canvas: &mut Canvas) {
+    if let Prediction::TextClassification(_) | Prediction::TokenClassification(_) =
+        document.prediction
+    {
+        return;
+    }
+    let groups = summary::groups(document, MARKS);
+    for group in groups.iter().filter(|group| group.title.is_some() || group.answers.len() > 1) {
+        let title = group.title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
+        let answers =
+            group.answers.iter().map(|answer| format!("{} {}", answer.label, answer.value));
+        let line = title + &answers.collect::<Vec<_>>().join(" · ");
+        canvas.prose(&line, explanation::SMALL, QUIET, false);
     }
 }
 
