@@ -10,13 +10,13 @@ mod grid;
 use std::io::{self, Write};
 
 use super::markup::{bdi, escape};
-use super::summary::Group;
+use super::summary::{Answer, Group};
 use super::{Renderer, check, summary};
 use crate::grid::Grid;
 use crate::palette::{Rgb, Scheme, diverging, ink, sequential};
 use crate::text::{Marks, visible};
 use crate::units::By;
-use crate::wire::{Document, Prediction};
+use crate::wire::Document;
 
 /// Marks of this output; a page can always show Unicode.
 const MARKS: Marks = Marks::Unicode;
@@ -98,7 +98,7 @@ const OPEN: usize = 8;
 /// Writes what the model said.
 fn prediction(document: &Document, page: &mut String) {
     let groups = summary::groups(document, MARKS);
-    *page += &format!("<header>\n<h2>{}</h2>\n", headline(document, &groups));
+    *page += &format!("<header>\n<h2>{}</h2>\n", headline(document));
     let lists = groups.iter().filter(|group| group.title.is_some() || group.answers.len() > 1);
     let folded = groups.len() > OPEN;
     if folded {
@@ -120,20 +120,18 @@ fn prediction(document: &Document, page: &mut String) {
 }
 
 /// What holds, each name apart from its neighbours' direction of writing.
-fn headline(document: &Document, groups: &[Group]) -> String {
-    let labels = match (&document.prediction, groups) {
-        (Prediction::TextClassification(_) | Prediction::SentenceSimilarity(_), [labels]) => labels,
-        _ => return bdi(&summary::headline(document, MARKS)),
-    };
-    let holding = labels.answers.iter().filter(|answer| answer.holds);
-    let holding: Vec<_> = holding
-        .map(|a| format!("{} <span class=\"value\">{}</span>", bdi(&a.label), escape(&a.value)))
-        .collect();
+fn headline(document: &Document) -> String {
+    let (holding, left) = summary::holding(document, MARKS);
     if holding.is_empty() {
-        escape(&summary::headline(document, MARKS))
-    } else {
-        holding.join(", ")
+        return bdi(&summary::headline(document, MARKS));
     }
+    let phrase =
+        |a: &Answer| format!("{} <span class=\"value\">{}</span>", bdi(&a.label), escape(&a.value));
+    let mut phrases: Vec<_> = holding.iter().map(phrase).collect();
+    if left > 0 {
+        phrases.push(format!("{left} more"));
+    }
+    phrases.join(", ")
 }
 
 /// Writes all answers to one decision with their bars.

@@ -6,7 +6,7 @@
 mod prediction;
 mod question;
 
-pub(crate) use prediction::{Group, groups, headline, unexplained};
+pub(crate) use prediction::{Answer, Group, groups, headline, holding, unexplained};
 pub(crate) use question::{describe, focus, measure, quantity, question};
 
 use crate::number::{self, amount, percent, with_sign};

@@ -22,6 +22,8 @@ use crate::wire::{Document, Prediction};
 
 const MARKS: Marks = Marks::Unicode;
 const MARGIN: f64 = 24.0;
+/// Up to so many decisions are drawn with their candidates.
+const MOST: usize = 8;
 const NARROWEST: u32 = 240;
 const INK: Rgb = Rgb(0x16, 0x18, 0x1d);
 const QUIET: Rgb = Rgb(0x5b, 0x61, 0x6e);
@@ -144,6 +146,10 @@ fn candidates(document: &Document, canvas: &mut Canvas) {
         return;
     }
     let groups = summary::groups(document, MARKS);
+    // A picture has no room for the candidates of a long text; other formats have them.
+    if groups.len() > MOST {
+        return;
+    }
     for group in groups.iter().filter(|group| group.title.is_some() || group.answers.len() > 1) {
         let title = group.title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
         let answers =

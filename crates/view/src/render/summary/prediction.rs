@@ -132,26 +132,36 @@ fn candidates(
     Group { title, answers: answers.collect(), hidden: 0 }
 }
 
+/// What the prediction says holds, and how much more of that there is; nothing where it is a text
+/// of several tokens.
+pub(crate) fn holding(document: &Document, marks: Marks) -> (Vec<Answer>, usize) {
+    if document.prediction.next().len() > 1 {
+        return (Vec::new(), 0);
+    }
+    let groups = groups(document, marks);
+    let hidden: usize = groups.iter().map(|group| group.hidden).sum();
+    let answers = groups.into_iter().flat_map(|group| group.answers);
+    let mut holding: Vec<Answer> = answers.filter(|answer| answer.holds).collect();
+    match document.prediction {
+        // Labels that hold are few, or worth to be seen all.
+        Prediction::TextClassification(_) => (holding, 0),
+        _ => {
+            let left = holding.len().saturating_sub(FIRST) + hidden;
+            holding.truncate(FIRST);
+            (holding, left)
+        }
+    }
+}
+
 /// The prediction in one phrase: `positive 99.8%`.
 pub(crate) fn headline(document: &Document, marks: Marks) -> String {
     let written = document.prediction.next().len() > 1;
     if let (true, Some(field)) = (written, document.input.fields.last()) {
         return quote(&field.text, marks);
     }
-    let groups = groups(document, marks);
+    let (answers, left) = holding(document, marks);
     let phrase = |answer: &Answer| format!("{} {}", answer.label, answer.value);
-    let answers = || groups.iter().flat_map(|group| &group.answers).filter(|a| a.holds);
-    // Labels that hold are few, or worth to be seen all.
-    let most = match document.prediction {
-        Prediction::TextClassification(_) => usize::MAX,
-        _ => FIRST,
-    };
-    let mut phrases: Vec<_> = answers().take(most).map(phrase).collect();
-    let hidden: usize = groups.iter().map(|group| group.hidden).sum();
-    let left = match document.prediction {
-        Prediction::TextClassification(_) => 0,
-        _ => answers().count() - phrases.len() + hidden,
-    };
+    let mut phrases: Vec<_> = answers.iter().map(phrase).collect();
     if left > 0 {
         phrases.push(format!("{left} more"));
     }
