@@ -8,6 +8,7 @@ use common::{Answer, glossator, good, run};
 use glossator_view::wire::{Document, Prediction, Target};
 
 /// The directory of a small model; none, with a word about it, where it has not been made.
+#[expect(clippy::print_stdout, reason = "a test that checks nothing says so")]
 fn tiny(name: &str) -> Option<String> {
     let path = format!("../../testdata/models/{name}");
     if std::path::Path::new(&path).join("config.json").exists() {
@@ -458,6 +459,12 @@ fn what_cannot_be_used_says_why() {
     let path = dir.path().to_str().unwrap();
     let answer = run(&mut glossator(&["models", "inspect", path]));
     assert_eq!(answer.code, Some(2));
+    // A flag of another task is noticed before the weights are looked for.
+    let error = bad(path, &["x", "--question", "y"]);
+    assert!(
+        error.contains("DIR does text-classification".replace("DIR", path).as_str()),
+        "{error}"
+    );
     insta::assert_snapshot!(format!("{}{}", answer.out, answer.err.replace(path, "DIR")), @"
     family        bert (BERT)
     task          text-classification

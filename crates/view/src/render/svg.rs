@@ -159,6 +159,22 @@ fn candidates(document: &Document, canvas: &mut Canvas) {
     }
 }
 
+/// A line of prose as markup: words that are written from right to left do not draw the numbers
+/// beside them into their own order.
+fn isolated(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let rtl = |word: &str| layout::is_rtl(word).unwrap_or(false);
+    let runs = words.chunk_by(|a, b| rtl(a) == rtl(b)).map(|run| {
+        let text = escape(&run.join(" "));
+        if rtl(run[0]) {
+            format!("<tspan direction=\"rtl\" unicode-bidi=\"isolate\">{text}</tspan>")
+        } else {
+            text
+        }
+    });
+    runs.collect::<Vec<_>>().join(" ")
+}
+
 /// The picture so far.
 #[derive(Debug, Clone, Default)]
 struct Canvas {
@@ -194,7 +210,7 @@ impl Canvas {
             self.body += &format!(
                 "<text x=\"{MARGIN}\" y=\"{:.1}\" font-size=\"{size}\" fill=\"{colour}\"{weight}>{}</text>\n",
                 self.y,
-                escape(&line)
+                isolated(&line)
             );
             self.y += 0.4 * size;
         }

@@ -3,7 +3,7 @@
 use glossator_view::By;
 use glossator_view::render::terminal::{Colors, Options, Terminal};
 use glossator_view::render::{csv, html, svg, to_string};
-use glossator_view::wire::{Document, Target};
+use glossator_view::wire::{Candidate, Document, Entities, Entity, Prediction, Target};
 
 use crate::tasks;
 
@@ -323,4 +323,21 @@ fn a_unit_read_in_part_ends_there() {
     let second = text.split("\nwhy ").nth(2).unwrap();
     assert!(second.contains("  unbeli "), "{second}");
     assert!(!second.lines().skip(8).any(|line| line.contains("evable")), "{second}");
+}
+
+#[test]
+fn what_is_left_out_is_counted() {
+    let said = |document: &Document| show(document, narrow()).replace("\n  ", " ");
+    let mut document = tasks::next("It is");
+    let Prediction::CausalLm(next) = &mut document.prediction else { panic!("a language model") };
+    let more: Vec<_> = (0..26).map(|i| Candidate::new(format!("x{i}"), i, 0.01, 0.0)).collect();
+    next.next[0].candidates.extend(more);
+    assert!(said(&document).contains("x15 1.0%  +10 more\n"), "{}", said(&document));
+    let text = "Ann ".repeat(30);
+    let entities: Vec<_> = (0..30).map(|i| Entity::new("PER", 0.9, 0, 4 * i, "Ann")).collect();
+    let mut document = tasks::entities(&text, &[]);
+    document.prediction = Prediction::TokenClassification(Entities::new(entities));
+    assert!(said(&document).contains("“Ann” PER 90.0%  +10 more"), "{}", said(&document));
+    let page = to_string(&mut html::Html::default(), [&document]).unwrap();
+    assert!(page.contains("</span>, 25 more</h2>"), "{page}");
 }

@@ -123,7 +123,7 @@ proptest! {
         let (names, text) = parse(&image, &[]);
         for name in names {
             prop_assert!([
-                "svg", "title", "desc", "rect", "text", "g", "path", "linearGradient", "stop"
+                "svg", "title", "desc", "rect", "text", "tspan", "g", "path", "linearGradient", "stop"
             ].contains(&name.as_str()), "{}", name);
         }
         // XML 1.0, production 2: Char.

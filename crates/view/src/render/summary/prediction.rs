@@ -7,9 +7,9 @@ use crate::wire::{
     Candidate, Classification, Document, LabelScore, NextToken, Prediction, Regression,
 };
 
-/// How many labels or answers beside the predicted ones are named.
+/// How many labels beside the predicted ones are named.
 const OTHERS: usize = 4;
-/// How many entities are named, and how many candidates of a token.
+/// How many entities, answers, and candidates of a token are named.
 const MOST: usize = 20;
 /// How many decisions a headline names.
 const FIRST: usize = 5;
@@ -50,7 +50,8 @@ pub(crate) fn groups(document: &Document, marks: Marks) -> Vec<Group> {
             vec![Group { title: None, answers: answers.collect(), hidden }]
         }
         Prediction::QuestionAnswering(answers) => {
-            let shown = answers.answers.iter().take(1 + OTHERS).enumerate();
+            let hidden = answers.answers.len().saturating_sub(MOST);
+            let shown = answers.answers.iter().take(MOST).enumerate();
             let answers = shown.map(|(i, answer)| Answer {
                 label: match &answer.answer {
                     Some(text) => quote(text, marks),
@@ -60,7 +61,8 @@ pub(crate) fn groups(document: &Document, marks: Marks) -> Vec<Group> {
                 probability: Some(answer.probability),
                 holds: i == 0,
             });
-            vec![Group { answers: answers.collect(), ..Group::default() }]
+            let answers = answers.collect();
+            vec![Group { title: None, answers, hidden }]
         }
         Prediction::MaskedLm(masks) => {
             let several = masks.masks.len() > 1;
@@ -123,13 +125,14 @@ fn candidates(
 ) -> Group {
     let others = candidates.iter().filter(|other| chosen.is_none_or(|c| c.id != other.id));
     let all = chosen.into_iter().chain(others);
+    let hidden = all.clone().count().saturating_sub(MOST);
     let answers = all.take(MOST).map(|candidate| Answer {
         label: name(&token(&candidate.token, marks), marks),
         value: percent(candidate.probability),
         probability: Some(candidate.probability),
         holds: chosen.is_some_and(|chosen| chosen.id == candidate.id),
     });
-    Group { title, answers: answers.collect(), hidden: 0 }
+    Group { title, answers: answers.collect(), hidden }
 }
 
 /// What the prediction says holds, and how much more of that there is; nothing where it is a text
@@ -139,7 +142,11 @@ pub(crate) fn holding(document: &Document, marks: Marks) -> (Vec<Answer>, usize)
         return (Vec::new(), 0);
     }
     let groups = groups(document, marks);
-    let hidden: usize = groups.iter().map(|group| group.hidden).sum();
+    let hidden = match document.prediction {
+        // Only entities all hold.
+        Prediction::TokenClassification(_) => groups.iter().map(|group| group.hidden).sum(),
+        _ => 0,
+    };
     let answers = groups.into_iter().flat_map(|group| group.answers);
     let mut holding: Vec<Answer> = answers.filter(|answer| answer.holds).collect();
     match document.prediction {
