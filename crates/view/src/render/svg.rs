@@ -166,11 +166,7 @@ fn isolated(line: &str) -> String {
     let rtl = |word: &str| layout::is_rtl(word).unwrap_or(false);
     let runs = words.chunk_by(|a, b| rtl(a) == rtl(b)).map(|run| {
         let text = escape(&run.join(" "));
-        if rtl(run[0]) {
-            format!("<tspan direction=\"rtl\" unicode-bidi=\"isolate\">{text}</tspan>")
-        } else {
-            text
-        }
+        if rtl(run[0]) { format!("<tspan unicode-bidi=\"isolate\">{text}</tspan>") } else { text }
     });
     runs.collect::<Vec<_>>().join(" ")
 }

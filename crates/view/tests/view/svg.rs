@@ -94,5 +94,5 @@ fn numbers_stay_behind_names_from_right_to_left() {
     let document = tasks::answer("Where?", "נולדה בורשה", Some("בורשה"));
     let image = image(&[&document], Options::default());
     let headline = image.lines().find(|line| line.contains("93.0%</text>")).unwrap();
-    insta::assert_snapshot!(headline, @r##"<text x="24" y="42.0" font-size="18" fill="#16181d" font-weight="bold"><tspan direction="rtl" unicode-bidi="isolate">“בורשה”</tspan> 93.0%</text>"##);
+    insta::assert_snapshot!(headline, @r##"<text x="24" y="42.0" font-size="18" fill="#16181d" font-weight="bold"><tspan unicode-bidi="isolate">“בורשה”</tspan> 93.0%</text>"##);
 }
