@@ -12,6 +12,8 @@ const EXIT_STATUS: &str = "Exit status: 0 success; 2 usage or bad input; 3 a fai
 const EXAMPLES: &str = "Examples:
   glossator explain \"a touching , funny and wise film\"
   glossator explain --target negative --method occlusion \"not bad at all\"
+  glossator explain --model ./my-qa --question \"Who wrote it?\" \"Ada wrote the program.\"
+  glossator explain --model ./my-gpt2 --generate 5 \"The capital of France is\"
   glossator explain --model ./my-bert --file reviews.txt --format json > out.jsonl
   glossator explain -- \"-- a text that begins with a dash\"
 
@@ -35,8 +37,8 @@ pub(crate) enum Command {
     Explain(Box<ExplainArgs>),
     /// List the methods with meaning, citation, cost and settings
     Methods(MethodsArgs),
-    /// List the bundled models and the families that --model reads
-    Models,
+    /// List the bundled models and the families that --model reads, or look into one model
+    Models(ModelsArgs),
     /// Print the JSON Schema of --format json
     Schema,
     /// Print a completion script for a shell
@@ -53,7 +55,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// Text to explain; several texts are explained in turn; - reads standard input, one a line
+    /// Text to explain, the context of a question, or a prompt; several texts are explained in
+    /// turn; - reads standard input, one a line
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
 
@@ -66,9 +69,35 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "FORMAT", help_heading = "Input")]
     pub(crate) input_format: Option<InputFormat>,
 
-    /// The key of the text in each object of JSON Lines [default: text]
+    /// The key of the text in each object of JSON Lines [default: text]; the keys pair, question
+    /// with context, and continuation stand for the flags of those names
     #[arg(long, value_name = "KEY", help_heading = "Input")]
     pub(crate) text_key: Option<String>,
+
+    /// Second text of a pair, for models that read two
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["question", "continuation"],
+        allow_hyphen_values = true, help_heading = "Input")]
+    pub(crate) pair: Option<String>,
+
+    /// Question about the text, for question answering
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "continuation",
+        allow_hyphen_values = true,
+        help_heading = "Input"
+    )]
+    pub(crate) question: Option<String>,
+
+    /// What a language model is to have written after the text; each of its tokens is explained
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "generate",
+        allow_hyphen_values = true,
+        help_heading = "Input"
+    )]
+    pub(crate) continuation: Option<String>,
 
     /// Cut texts that are longer than the model reads, instead of failing
     #[arg(long, help_heading = "Input")]
@@ -78,13 +107,44 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Model and target")]
     pub(crate) model: Option<PathBuf>,
 
-    /// What to explain: predicted, a label, or A-vs-B (why A rather than B) [default: predicted]
+    /// What to explain: predicted, a label, a kind of entity, a token of a language model, words of
+    /// the context, or A-vs-B (why A rather than B) [default: predicted]
     #[arg(long, value_name = "TARGET", help_heading = "Model and target")]
     pub(crate) target: Option<String>,
 
     /// How the target is measured: logit, probability, log-probability or loss [default: logit]
     #[arg(long, value_name = "QUANTITY", help_heading = "Model and target")]
     pub(crate) quantity: Option<String>,
+
+    /// Tokens that a language model writes; each is explained [default: 1; of a model with an
+    /// encoder and a decoder up to 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
+        help_heading = "Tasks")]
+    pub(crate) generate: Option<u32>,
+
+    /// Candidates to show for a token, or answers to a question [default: 5]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000),
+        help_heading = "Tasks")]
+    pub(crate) top: Option<u32>,
+
+    /// How labels of tokens become entities: neighbours as they are, or each word by its first
+    /// token, by the mean, or by its most certain token [default: simple]
+    #[arg(long, value_name = "HOW", help_heading = "Tasks")]
+    pub(crate) aggregation: Option<Aggregation>,
+
+    /// Tokens that the windows over a long context overlap [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000),
+        help_heading = "Tasks")]
+    pub(crate) stride: Option<u32>,
+
+    /// Tokens of an answer at most [default: 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
+        help_heading = "Tasks")]
+    pub(crate) max_answer: Option<u32>,
+
+    /// A question may have no answer in its context
+    #[arg(long, help_heading = "Tasks")]
+    pub(crate) unanswerable: bool,
 
     /// How the target is attributed to the words; see `glossator methods`
     #[arg(
@@ -139,6 +199,31 @@ pub(crate) struct MethodsArgs {
     /// Show only this method
     #[arg(value_name = "METHOD")]
     pub(crate) method: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ModelsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Show what a model is and does, or why it cannot be used
+    Inspect {
+        /// Hugging Face model directory, or the name of a bundled model
+        #[arg(value_name = "DIR")]
+        model: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Aggregation {
+    Simple,
+    First,
+    Average,
+    Max,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -68,7 +68,7 @@ pub(crate) fn say(what: &str, text: &str) {
 
 /// The text as one line: names of files, labels and tensors are not ours, they must neither move
 /// the cursor nor fill the screen.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     const MOST: usize = 2000;
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     let mut line: String = text.chars().take(MOST).map(escape).collect();

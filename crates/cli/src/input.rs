@@ -4,14 +4,38 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use glossator_interpret::Input;
+use serde_json::{Map, Value};
+
 use crate::args::{ExplainArgs, InputFormat};
 use crate::exit::CliError;
 
-/// One text, with where it came from.
+/// One input, with where it came from.
 pub(crate) struct Item {
     /// For error messages; none for a single text given as an argument.
     pub(crate) place: Option<String>,
-    pub(crate) text: String,
+    pub(crate) input: Input,
+    /// Whether the second text is a question about the first, and no text to go with it.
+    pub(crate) asks: bool,
+}
+
+/// What the flags say of every text.
+#[derive(Clone)]
+struct Common {
+    pair: Option<String>,
+    continuation: Option<String>,
+}
+
+impl Common {
+    fn of(args: &ExplainArgs) -> Self {
+        // A question stands where the second text of a pair does; it cannot be both.
+        let pair = args.question.clone().or_else(|| args.pair.clone());
+        Self { pair, continuation: args.continuation.clone() }
+    }
+
+    fn input(&self, text: String) -> Input {
+        Input { text, pair: self.pair.clone(), continuation: self.continuation.clone() }
+    }
 }
 
 /// The texts, read as they are needed; a text that cannot be read is an error in its place.
@@ -41,9 +65,10 @@ pub(crate) fn items(args: &ExplainArgs) -> Result<(Items, bool), CliError> {
         )),
         (texts, None) => {
             let single = texts.len() == 1;
+            let common = Common::of(args);
             let item = |(i, text): (usize, String)| {
                 let place = (!single).then(|| format!("text {}", i + 1));
-                Ok(Item { place, text })
+                Ok(Item { place, input: common.input(text), asks: false })
             };
             let texts: Vec<_> = texts.iter().cloned().enumerate().map(item).collect();
             Ok((Box::new(texts.into_iter()), single))
@@ -89,7 +114,7 @@ fn read(path: &Path, args: &ExplainArgs) -> Result<Items, CliError> {
             return Err(CliError::input(message, "add --input-format jsonl"));
         }
     };
-    Ok(Box::new(Lines { name, reader, key, number: 0, ended: false }))
+    Ok(Box::new(Lines { name, reader, key, common: Common::of(args), number: 0, ended: false }))
 }
 
 struct Lines {
@@ -97,6 +122,7 @@ struct Lines {
     reader: Box<dyn BufRead + Send>,
     /// The key of the text, for JSON Lines.
     key: Option<String>,
+    common: Common,
     number: usize,
     ended: bool,
 }
@@ -144,29 +170,24 @@ impl Iterator for Lines {
             if self.key.is_some() && line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            return Some(
-                text(line, self.key.as_deref())
-                    .map_err(|e| e.at(&place))
-                    .map(|text| Item { place: Some(place), text }),
-            );
+            let item = item(line, self.key.as_deref(), &self.common);
+            let item = item.map_err(|error| error.at(&place));
+            return Some(item.map(|item| Item { place: Some(place), ..item }));
         }
     }
 }
 
-fn text(line: Vec<u8>, key: Option<&str>) -> Result<String, CliError> {
+fn item(line: Vec<u8>, key: Option<&str>, common: &Common) -> Result<Item, CliError> {
+    let plain = |text| Ok(Item { place: None, input: common.input(text), asks: false });
     let line = String::from_utf8(line).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         CliError::input(format!("not UTF-8 after byte {at}"), "convert the file to UTF-8")
     })?;
-    let Some(key) = key else { return Ok(line) };
+    let Some(key) = key else { return plain(line) };
     let hint = format!("each line is an object with the key {key:?} (--text-key), or a string");
     match serde_json::from_str(&line) {
-        Ok(serde_json::Value::String(text)) => Ok(text),
-        Ok(serde_json::Value::Object(object)) => match object.get(key) {
-            Some(serde_json::Value::String(text)) => Ok(text.clone()),
-            Some(_) => Err(CliError::input(format!("the value of {key:?} is not a string"), hint)),
-            None => Err(CliError::input(format!("no key {key:?}"), hint)),
-        },
+        Ok(Value::String(text)) => plain(text),
+        Ok(Value::Object(object)) => from_object(&object, key, common, &hint),
         Ok(_) => Err(CliError::input("neither an object nor a string", hint)),
         Err(error) => {
             // The line is known better than "line 1".
@@ -176,4 +197,43 @@ fn text(line: Vec<u8>, key: Option<&str>) -> Result<String, CliError> {
             Err(CliError::input(message, hint))
         }
     }
+}
+
+/// The parts of an input by their keys; what the object does not say is as the flags say.
+fn from_object(
+    object: &Map<String, Value>,
+    key: &str,
+    common: &Common,
+    hint: &str,
+) -> Result<Item, CliError> {
+    let part = |key: &str| match object.get(key) {
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        // Some files write null for what is not there.
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => Err(CliError::input(format!("the value of {key:?} is not a string"), hint)),
+    };
+    let (question, pair) = (part("question")?, part("pair")?);
+    if question.is_some() && pair.is_some() {
+        let message = "an object with the key \"question\" and the key \"pair\"";
+        return Err(CliError::input(message, "give one of them"));
+    }
+    let mut input = common.input(String::new());
+    // The text of a question is called its context.
+    let context = if question.is_some() { part("context")? } else { None };
+    let missing = || CliError::input(format!("no key {key:?}"), hint);
+    input.text = match context {
+        Some(context) => context,
+        None => match (object.get(key), common.pair.is_some()) {
+            (None, true) => part("context")?.ok_or_else(missing)?,
+            (None, false) => return Err(missing()),
+            (Some(Value::String(text)), _) => text.clone(),
+            (Some(_), _) => {
+                return Err(CliError::input(format!("the value of {key:?} is not a string"), hint));
+            }
+        },
+    };
+    let asks = question.is_some();
+    input.pair = question.or(pair).or(input.pair);
+    input.continuation = part("continuation")?.or(input.continuation);
+    Ok(Item { place: None, input, asks })
 }

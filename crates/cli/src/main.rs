@@ -6,8 +6,10 @@ mod exit;
 mod input;
 mod interrupt;
 mod method_flags;
+mod model;
 mod output;
 mod progress;
+mod task;
 mod terminal;
 mod usage;
 
@@ -47,7 +49,7 @@ fn run() -> Result<Exit, Stop> {
     match args.command {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Methods(args) => commands::methods::run(&args),
-        Command::Models => commands::models::run(),
+        Command::Models(args) => commands::models::run(&args),
         Command::Schema => commands::generate::schema(),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man { command } => commands::generate::man(command.as_deref()),

@@ -508,7 +508,7 @@ fn damaged_models() {
         ("a tokenizer that is none", Box::new(write("tokenizer.json", "{}"))),
         ("a configuration that is none", Box::new(write("config.json", "{\u{1b}[31m"))),
         ("another family", Box::new(config("\"bert\"", "\"gpt\\u001b[31m\""))),
-        ("another task", Box::new(config("ForSequenceClassification", "ForMaskedLM"))),
+        ("another task", Box::new(config("ForSequenceClassification", "ForMultipleChoice"))),
         (
             "too many layers",
             Box::new(config("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3")),
@@ -563,10 +563,10 @@ fn damaged_models() {
 
     another family
     error: DIR/config.json: unknown model family "gpt\u{1b}[31m"
-    hint: supported families: bert
+    hint: supported families: bert, roberta, xlm-roberta, distilbert, electra, albert, mpnet, deberta-v2, modernbert, gpt2, gpt-neox, llama, mistral, qwen2, qwen3, gemma2, gemma3, t5, bart, marian
 
     another task
-    error: DIR/config.json: unknown architecture "BertForMaskedLM"; expected BertForSequenceClassification
+    error: DIR/config.json: unknown architecture "BertForMultipleChoice"; expected BertForSequenceClassification or BertForTokenClassification or BertForQuestionAnswering or BertForMaskedLM or BertForPreTraining or BertModel
     hint: use a model that was fine-tuned for one of the supported tasks
 
     too many layers

@@ -64,6 +64,14 @@ fn violation(schema: &Value, root: &Value, value: &Value, at: &str) -> Option<St
                 .flatten()
                 .enumerate()
                 .find_map(|(i, item)| violation(rule, root, item, &format!("{at}[{i}]"))),
+            "minItems" | "maxItems" => {
+                let (count, bound) = (value.as_array().map(Vec::len), rule.as_u64().unwrap());
+                let outside = |n: usize| match keyword.as_str() {
+                    "minItems" => (n as u64) < bound,
+                    _ => n as u64 > bound,
+                };
+                if count.is_some_and(outside) { fails(keyword) } else { None }
+            }
             // The others are titles, descriptions and hints, or held above.
             "const"
             | "enum"
@@ -152,8 +160,13 @@ fn models_are_listed() {
         assert!(models.contains(&format!("  {}  {}\n", bundled.id, bundled.summary)), "{models}");
     }
     for family in FAMILIES {
-        assert!(models.contains(&format!("  {}  {}: ", family.id, family.name)), "{models}");
+        let line = models.lines().find(|line| line.trim_start().starts_with(family.id));
+        assert!(line.is_some_and(|line| line.ends_with(family.name)), "{models}");
+        for task in family.tasks() {
+            assert!(models.contains(task.id()), "{models}");
+        }
     }
+    assert!(models.lines().all(|line| line.chars().count() <= 100), "{models}");
 }
 
 #[test]
@@ -187,6 +200,8 @@ fn every_command_has_a_manual_page() {
         let page = good(&mut glossator(&["man", command]));
         assert!(page.contains(".SH SYNOPSIS"), "{page}");
     }
+    let page = good(&mut glossator(&["man", "models-inspect"]));
+    assert!(page.contains("why it cannot be used"), "{page}");
     let page = good(&mut glossator(&["man", "explain"]));
     assert!(page.contains("130 interrupted"), "{page}");
     let answer = run(&mut glossator(&["man", "nope"]));

@@ -123,6 +123,15 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
     source.assemble(family, task, options)
 }
 
+/// What a model directory is, by its configuration alone: no weights are read.
+///
+/// # Errors
+/// If the configuration is missing, damaged, or names a family or task that is not supported.
+pub fn identify(dir: &Path) -> Result<(&'static Family, Task)> {
+    let config = Config::open(dir)?;
+    find(&config, SentenceSettings::open(dir)?.is_some())
+}
+
 /// The parts of a model directory.
 pub(crate) struct Source<'a> {
     pub(crate) id: String,

@@ -6,6 +6,8 @@
 
 #[path = "../tests/view/sample.rs"]
 mod sample;
+#[path = "../tests/view/tasks.rs"]
+mod tasks;
 
 use std::path::PathBuf;
 
@@ -89,6 +91,7 @@ fn documents() -> Vec<(&'static str, Document)> {
     let mut none = sample::film();
     none.explanations.clear();
     documents.push(("no explanation", none));
+    documents.extend(tasks::all());
     documents
 }
 

@@ -1,10 +1,12 @@
 //! From the library's own types to the wire.
 
+mod decision;
+
 use std::collections::BTreeMap;
 
 use glossator_interpret::words::{word_places, word_scores};
-use glossator_interpret::{Answer, Attribution, Method, Quantity, Setting, Target, TargetKind};
-use glossator_models::{Encoding, Labels, ModelInfo, Problem};
+use glossator_interpret::{Answer, Attribution, Method, Setting};
+use glossator_models::{Encoding, ModelInfo};
 use serde_json::Value;
 
 use crate::wire;
@@ -14,7 +16,6 @@ use crate::wire;
 pub struct Head {
     model: wire::Model,
     method: wire::Method,
-    labels: Labels,
 }
 
 impl Head {
@@ -26,14 +27,14 @@ impl Head {
         Self {
             model: wire::Model::new(&info.id, info.family, info.task.id(), sha256),
             method: wire::Method::new(method.info().id, settings),
-            labels: info.labels.clone(),
         }
     }
 
     /// The document of one answer.
-    pub fn document(&self, encoding: &Encoding, answer: &Answer) -> wire::Document {
+    pub fn document(&self, answer: &Answer) -> wire::Document {
+        let encoding = &answer.encoding;
         let input = wire::Input::new(fields(encoding));
-        let prediction = prediction(&answer.prediction);
+        let prediction = decision::prediction(encoding, &answer.prediction);
         let (model, method) = (self.model.clone(), self.method.clone());
         let mut document = wire::Document::new(model, method, input, prediction);
         document.truncated = (encoding.truncated > 0).then_some(encoding.truncated);
@@ -41,7 +42,7 @@ impl Head {
             .explanations
             .iter()
             .map(|explanation| {
-                let target = target(&explanation.target, &self.labels);
+                let target = decision::target(encoding, &explanation.target);
                 explanation_of(encoding, target, &explanation.attribution)
             })
             .collect();
@@ -87,37 +88,6 @@ fn split<T>(encoding: &Encoding, items: impl Iterator<Item = T>) -> Vec<Vec<T>> 
         }
     }
     fields
-}
-
-fn prediction(prediction: &glossator_interpret::Prediction) -> wire::Prediction {
-    let label = |score: &glossator_interpret::LabelScore| {
-        let probability = score.probability.unwrap_or(0.0);
-        wire::LabelScore::new(&score.label, probability, Some(score.logit))
-    };
-    let labels = || wire::Labels::new(prediction.labels.iter().map(label).collect());
-    let with_labels = match prediction.problem {
-        Problem::SingleLabel => labels().map(wire::Prediction::single_label),
-        Problem::MultiLabel => labels().map(wire::Prediction::multi_label),
-        Problem::Regression => None,
-    };
-    with_labels.unwrap_or_else(|| {
-        let best = prediction.labels.get(prediction.best());
-        let (name, value) = best.map_or(("", 0.0), |best| (&best.label, best.logit));
-        wire::Prediction::regression(name, value)
-    })
-}
-
-fn target(target: &Target, labels: &Labels) -> wire::Target {
-    let quantity = match (target.problem, target.quantity) {
-        // A regression's output is no logit of anything.
-        (Problem::Regression, Quantity::Logit) => "value",
-        (_, quantity) => quantity.id(),
-    };
-    let name = |i: usize| labels.names.get(i).map_or("", String::as_str);
-    match target.kind {
-        TargetKind::Label(label) => wire::Target::label(name(label), quantity),
-        TargetKind::Contrast(a, b) => wire::Target::contrast(name(a), name(b), quantity),
-    }
 }
 
 fn explanation_of(

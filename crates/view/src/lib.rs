@@ -16,6 +16,7 @@ pub mod palette;
 pub mod render;
 pub mod wire;
 
+mod grid;
 mod number;
 mod text;
 mod units;

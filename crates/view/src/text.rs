@@ -78,6 +78,21 @@ pub(crate) fn label(text: &str, marks: Marks) -> String {
     if stands_alone { text.into_owned() } else { format!("{}{text}", marks.pick("◌", "_")) }
 }
 
+/// A token of a language model, fit to stand in a list: the spaces that it begins with are shown.
+pub(crate) fn token(text: &str, marks: Marks) -> String {
+    let body = text.trim_start_matches(' ');
+    if body.is_empty() {
+        return label(text, marks);
+    }
+    marks.pick("␣", "_").repeat(text.len() - body.len()) + &label(body, marks)
+}
+
+/// A text in quotation marks, without the white space around it.
+pub(crate) fn quoted(text: &str, marks: Marks) -> String {
+    let body = if text.trim().is_empty() { text } else { text.trim() };
+    format!("{}{}{}", marks.pick("“", "\""), label(body, marks), marks.pick("”", "\""))
+}
+
 /// Cuts a text to at most `width` columns, the ellipsis included.
 pub(crate) fn cut(text: &str, width: usize, marks: Marks) -> Cow<'_, str> {
     if text.width() <= width {
@@ -121,6 +136,11 @@ mod tests {
         assert_eq!(label("  ", Marks::Unicode), "␣␣");
         assert_eq!(label("\n", Marks::Unicode), "␊");
         assert_eq!(label("\u{301}", Marks::Unicode), "◌\u{301}");
+        assert_eq!(token(" Paris", Marks::Unicode), "␣Paris");
+        assert_eq!(token("ly", Marks::Ascii), "ly");
+        assert_eq!(token("\n", Marks::Unicode), "␊");
+        assert_eq!(quoted(" Paris", Marks::Unicode), "“Paris”");
+        assert_eq!(quoted(" ", Marks::Ascii), "\"_\"");
     }
 
     #[test]

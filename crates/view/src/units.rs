@@ -3,9 +3,11 @@
 //! A unit is a word or a token, as [`By`] says. Tokens that overlap (pieces of one character, or
 //! one character that the tokenizer expanded) are one unit, because the reader sees one place.
 
+mod focus;
 mod scale;
 
-use crate::wire::{Explanation, Field, Input};
+use crate::wire::{Document, Explanation, Field};
+pub(crate) use focus::{Focus, read_of};
 pub(crate) use scale::Scale;
 
 /// What gets a score of its own.
@@ -47,7 +49,10 @@ pub(crate) enum Piece<'a> {
 #[derive(Debug)]
 pub(crate) struct FieldUnits<'a> {
     pub(crate) field: &'a Field,
+    /// Without those that the model had not read yet when it decided.
     pub(crate) units: Vec<Unit>,
+    /// The part of the text that the explanation is about.
+    focus: Option<(usize, usize)>,
 }
 
 /// The scores that belong to no word, when words are shown.
@@ -81,22 +86,21 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Gathers the units of an explanation of this input; the document has been checked.
-    pub(crate) fn new(input: &'a Input, explanation: &'a Explanation, by: By) -> Self {
-        let fields: Vec<_> = input
-            .fields
-            .iter()
-            .enumerate()
-            .map(|(f, field)| {
-                let units = match by {
-                    By::Word => word_units(field, f, explanation),
-                    By::Token => token_units(field, f, explanation),
-                };
-                FieldUnits { field, units }
-            })
-            .collect();
+    /// Gathers the units of an explanation of this document, which has been checked.
+    pub(crate) fn new(document: &'a Document, explanation: &'a Explanation, by: By) -> Self {
+        let input = &document.input;
+        let focus = Focus::of(document, explanation);
+        let read = read_of(document, explanation);
         let mut rest = Rest { score: 0.0, tokens: 0, special: true };
-        for (field, scores) in input.fields.iter().zip(&explanation.scores) {
+        let mut fields = Vec::with_capacity(input.fields.len());
+        for (f, field) in input.fields.iter().enumerate() {
+            let scores = &explanation.scores[f][..read[f]];
+            let units = match by {
+                By::Word => word_units(field, f, explanation, read[f]),
+                By::Token => token_units(field, f, explanation, read[f]),
+            };
+            let focus = focus.filter(|focus| focus.field == f).map(|f| (f.start, f.end));
+            fields.push(FieldUnits { field, units, focus });
             let tokens = field.tokens.iter().zip(scores);
             for (token, score) in tokens.filter(|(token, _)| token.word.is_none()) {
                 rest.score += score;
@@ -109,6 +113,11 @@ impl<'a> View<'a> {
         Self { explanation, fields, rest, scale }
     }
 
+    /// Whether the part of the text that the explanation is about is marked.
+    pub(crate) fn has_focus(&self) -> bool {
+        self.fields.iter().any(|field| field.focus.is_some())
+    }
+
     /// Counts the units of all fields.
     pub(crate) fn len(&self) -> usize {
         self.fields.iter().map(|f| f.units.len()).sum()
@@ -116,22 +125,37 @@ impl<'a> View<'a> {
 }
 
 impl<'a> FieldUnits<'a> {
-    /// Splits the whole text into scored and other pieces, nothing left out.
-    pub(crate) fn pieces(&'a self) -> Vec<Piece<'a>> {
+    /// Splits the whole text into scored and other pieces, nothing left out; with each, whether
+    /// the explanation is about it.
+    pub(crate) fn pieces(&'a self) -> Vec<(Piece<'a>, bool)> {
         let text = &self.field.text;
-        let mut pieces = Vec::with_capacity(2 * self.units.len() + 1);
+        let mut pieces = Vec::with_capacity(2 * self.units.len() + 3);
         let mut at = 0;
         for unit in &self.units {
-            if unit.start > at {
-                pieces.push(Piece::Plain(&text[at..unit.start]));
-            }
-            pieces.push(Piece::Scored(unit));
+            self.plain(at, unit.start, &mut pieces);
+            let focused = self.focus.is_some_and(|(start, end)| {
+                // What covers nothing stands between two letters.
+                let last = if unit.start == unit.end { unit.end } else { unit.end - 1 };
+                let first = if unit.start == unit.end { start + 1 } else { start };
+                first <= last && unit.start < end
+            });
+            pieces.push((Piece::Scored(unit), focused));
             at = unit.end.max(at);
         }
-        if at < text.len() {
-            pieces.push(Piece::Plain(&text[at..]));
-        }
+        self.plain(at, text.len(), &mut pieces);
         pieces
+    }
+
+    /// Adds the text between two units, in parts where the focus begins or ends in it.
+    fn plain(&'a self, from: usize, to: usize, pieces: &mut Vec<(Piece<'a>, bool)>) {
+        let (start, end) = self.focus.unwrap_or((to, to));
+        let inside = |at: usize| at.clamp(from, to.max(from));
+        let bounds = [from, inside(start), inside(end), to];
+        for (i, bound) in bounds.windows(2).enumerate() {
+            if bound[0] < bound[1] {
+                pieces.push((Piece::Plain(&self.field.text[bound[0]..bound[1]]), i == 1));
+            }
+        }
     }
 }
 
@@ -147,24 +171,34 @@ pub(crate) fn word_errors(field: &Field, f: usize, explanation: &Explanation) ->
     Some(errors)
 }
 
-fn word_units(field: &Field, f: usize, explanation: &Explanation) -> Vec<Unit> {
+/// The first `read` tokens' words; of a word that was read in part, that part.
+fn word_units(field: &Field, f: usize, explanation: &Explanation, read: usize) -> Vec<Unit> {
     let errors = word_errors(field, f, explanation);
+    let whole = read == field.tokens.len();
+    let mut reached = vec![None; explanation.words[f].len()];
+    for token in &field.tokens[..read] {
+        if let Some(reached) = token.word.and_then(|word| reached.get_mut(word)) {
+            *reached = (*reached).max(Some(token.end));
+        }
+    }
+    let words = explanation.words[f].iter().zip(reached).enumerate();
     merge(
         &field.text,
-        explanation.words[f].iter().enumerate().map(|(w, word)| {
-            let (start, end) = trim(&field.text, word.start, word.end);
+        words.filter_map(|(w, (word, reached))| {
+            let end = if whole { word.end } else { reached?.clamp(word.start, word.end) };
+            let (start, end) = trim(&field.text, word.start, end);
             let text = field.text[start..end].to_owned();
             let error = errors.as_ref().map(|errors| errors[w]);
-            Unit { start, end, text, score: word.score, error, special: false }
+            Some(Unit { start, end, text, score: word.score, error, special: false })
         }),
     )
 }
 
-fn token_units(field: &Field, f: usize, explanation: &Explanation) -> Vec<Unit> {
+fn token_units(field: &Field, f: usize, explanation: &Explanation, read: usize) -> Vec<Unit> {
     let scores = explanation.scores[f].iter().enumerate();
     merge(
         &field.text,
-        field.tokens.iter().zip(scores).map(|(token, (t, &score))| {
+        field.tokens[..read].iter().zip(scores).map(|(token, (t, &score))| {
             let (start, end) = trim(&field.text, token.start, token.end);
             let text = if start == end { &token.text } else { &field.text[start..end] };
             let error = explanation.token_error_estimates.as_ref().map(|e| e[f][t].abs());
@@ -174,7 +208,7 @@ fn token_units(field: &Field, f: usize, explanation: &Explanation) -> Vec<Unit> 
 }
 
 /// Leaves out white space at both ends, as byte-level tokens carry it, unless there is nothing else.
-fn trim(text: &str, start: usize, end: usize) -> (usize, usize) {
+pub(crate) fn trim(text: &str, start: usize, end: usize) -> (usize, usize) {
     let span = &text[start..end];
     let kept = span.trim_start();
     if kept.is_empty() {
@@ -237,7 +271,7 @@ fn first_overlap(units: &[Unit], start: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Target, Token, WordScore};
+    use crate::wire::{Document, Input, Method, Model, Prediction, Target, Token, WordScore};
 
     fn view(text: &str, tokens: Vec<Token>, scores: Vec<f64>, words: &[(usize, usize)]) -> String {
         let mut sums = vec![0.0; words.len()];
@@ -250,11 +284,14 @@ mod tests {
         let input = Input::new(vec![Field::new("text", text, tokens)]);
         let target = Target::label("x", "logit");
         let explanation = Explanation::new(target, vec![scores], vec![words], 0.0);
+        let method = Method::new("m", [].into());
+        let said = Prediction::regression("x", 0.0);
+        let document = Document::new(Model::new("m", "f", "t", None), method, input, said);
         [By::Token, By::Word]
             .map(|by| {
-                let view = View::new(&input, &explanation, by);
+                let view = View::new(&document, &explanation, by);
                 let pieces = view.fields[0].pieces();
-                let text = |piece: &Piece<'_>| match piece {
+                let text = |(piece, _): &(Piece<'_>, bool)| match piece {
                     Piece::Plain(text) => text.to_string(),
                     Piece::Scored(u) => format!("<{} {}>", u.text, view.scale.share(u.score)),
                 };

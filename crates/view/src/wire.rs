@@ -8,8 +8,10 @@
 //! `new`, and readers ignore keys they do not know.
 
 mod check;
+mod decision;
 mod explanation;
 mod prediction;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -19,8 +21,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use check::CheckError;
-pub use explanation::{Explanation, Target, WordScore};
+pub use decision::{
+    Answer, Answers, Candidate, Entities, Entity, Mask, Masks, Next, NextToken, Similarity,
+};
+pub use explanation::{Explanation, WordScore};
 pub use prediction::{Classification, LabelScore, Labels, Prediction, Regression};
+pub use target::Target;
 
 /// The version of the format that this crate writes and reads.
 pub const VERSION: u32 = 1;

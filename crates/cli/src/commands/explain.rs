@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 
-use glossator_interpret::{Explainer, Method, Quantity, TargetSpec, registry};
-use glossator_models::{BUNDLED, LoadOptions, Model, load, load_bundled};
+use glossator_interpret::{Explainer, Method, Quantity, TargetSpec, TaskOptions, registry};
+use glossator_models::{Labels, Model, Task};
 use glossator_ops::threads;
 use glossator_view::convert::Head;
 use glossator_view::render::{self, Renderer};
@@ -14,9 +14,10 @@ use crate::args::{self, ExplainArgs, Format, Preset};
 use crate::exit::{CliError, Exit, Stop, caught, say};
 use crate::input::{self, Item, Items};
 use crate::interrupt;
+use crate::model::Source;
 use crate::output::Output;
 use crate::progress::Watch;
-use crate::terminal;
+use crate::{task, terminal};
 
 /// Everything that the inputs of one run share.
 struct Run<'a> {
@@ -24,7 +25,7 @@ struct Run<'a> {
     method: &'a dyn Method,
     target: TargetSpec,
     quantity: Quantity,
-    truncate: bool,
+    options: TaskOptions,
     head: Head,
     watch: Watch,
 }
@@ -40,15 +41,27 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
             preset(args, entry)?
         }
     };
+    task::check_flags(args)?;
     let (items, single) = input::items(args)?;
     if let Some(n) = args.threads {
         // Fails only if the pool exists already, which nothing has made yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
-    let model = open(args)?;
-    let labels = &model.info().labels;
+    let source = Source::find(args.model.as_deref())?;
+    if let (Some((_, task)), Some(path)) = (source.identify(), &args.model) {
+        task::check_task(args, &path.display().to_string(), task)?;
+    }
+    let model = source.load()?;
+    let info = model.info();
+    task::check_task(args, &info.id, info.task)?;
+    // Only where the whole text has a label is the target one of the model's labels.
+    let problem = info.labels.problem;
+    let labels = match info.task {
+        Task::TextClassification => info.labels.clone(),
+        _ => Labels { names: Vec::new(), problem },
+    };
     let target = match &args.target {
-        Some(target) => TargetSpec::parse(target, labels)?,
+        Some(target) => TargetSpec::parse(target, &labels)?,
         // Not by its name: a label may be called that.
         None => TargetSpec::Predicted,
     };
@@ -59,7 +72,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
         method: method.as_ref(),
         target,
         quantity: quantity.unwrap_or_default(),
-        truncate: args.truncate,
+        options: task::options(args),
         head: Head::new(model.info(), sha256, method.as_ref()),
         watch: Watch::new(args.quiet),
     };
@@ -139,28 +152,6 @@ fn preset(args: &ExplainArgs, entry: &registry::Entry) -> Result<Box<dyn Method>
     Ok(make())
 }
 
-fn open(args: &ExplainArgs) -> Result<Box<dyn Model>, CliError> {
-    let options = LoadOptions::default();
-    let Some(path) = &args.model else { return Ok(load_bundled(&BUNDLED[0], &options)?) };
-    // A directory wins over a bundled model of the same name.
-    let bundled = BUNDLED.iter().find(|model| path.as_os_str() == model.id);
-    match bundled {
-        Some(bundled) if !path.exists() => Ok(load_bundled(bundled, &options)?),
-        None if !path.exists() && path.components().count() == 1 => {
-            let name = path.display();
-            let known: Vec<_> = BUNDLED.iter().map(|model| model.id).collect();
-            Err(CliError::input(
-                format!("{name}: no such directory, and no bundled model of that name"),
-                format!(
-                    "bundled models: {}; others are Hugging Face directories",
-                    known.join(", ")
-                ),
-            ))
-        }
-        _ => Ok(load(path, &options)?),
-    }
-}
-
 fn renderer(args: &ExplainArgs) -> Box<dyn Renderer> {
     let by = match args.by {
         args::By::Word => By::Word,
@@ -186,12 +177,17 @@ fn renderer(args: &ExplainArgs) -> Box<dyn Renderer> {
 }
 
 fn explain(run: &Run<'_>, item: Result<Item, CliError>) -> Result<wire::Document, CliError> {
-    let Item { place, text } = item?;
+    let Item { place, input, asks } = item?;
     let answer = || -> Result<wire::Document, CliError> {
-        let encoding = run.model.encode(&text, run.truncate)?;
+        let info = run.model.info();
+        if asks && info.task != Task::QuestionAnswering {
+            let message = format!("a question; {} does {}", info.id, info.task.id());
+            let hint = "give the second text of a pair with the key \"pair\"";
+            return Err(CliError::input(message, hint));
+        }
         let explainer = Explainer::new(run.model, run.method).with_progress(&run.watch);
-        let answer = explainer.explain(&encoding, &run.target, run.quantity)?;
-        let document = run.head.document(&encoding, &answer);
+        let answer = explainer.explain_input(&input, &run.options, &run.target, run.quantity)?;
+        let document = run.head.document(&answer);
         document.check().map_err(|error| CliError::bug(error.to_string()))?;
         Ok(document)
     };

@@ -25,7 +25,16 @@ pub(crate) fn man(command: Option<&str>) -> Result<Exit, Stop> {
     let page = match command {
         None => root,
         Some(name) => {
-            let found = root.find_subcommand(name).cloned();
+            // The page of `models inspect` is called models-inspect.
+            let parts: Vec<_> = name.split('-').collect();
+            let inner = |parts: &[&str]| {
+                let mut at = &root;
+                for part in parts {
+                    at = at.find_subcommand(part)?;
+                }
+                Some(at.clone())
+            };
+            let found = inner(&[name]).or_else(|| inner(&parts));
             let commands: Vec<_> = root.get_subcommands().map(clap::Command::get_name).collect();
             found.ok_or_else(|| {
                 let hint = format!("commands are {}", commands.join(", "));

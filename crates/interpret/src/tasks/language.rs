@@ -38,10 +38,11 @@ pub(super) fn choice(
     }
 }
 
-/// What a token adds to a text, or its name in the vocabulary if that is nothing.
+/// What a token adds to a text, or its name in the vocabulary if that is nothing, or only some of a
+/// character's bytes, which would all look alike.
 pub(super) fn text(tokenizer: &Tokenizer, id: u32) -> String {
     match tokenizer.token_text(id) {
-        Some(text) if !text.is_empty() => text,
+        Some(text) if !text.is_empty() && !text.contains('\u{fffd}') => text,
         _ => tokenizer.id_to_token(id).unwrap_or_else(|| format!("[{id}]")),
     }
 }
@@ -52,7 +53,8 @@ pub(super) fn token(model: &dyn Model, wanted: &str, flag: &str) -> Result<u32> 
     let tokenizer = model.tokenizer();
     let spaced = format!(" {wanted}");
     let one = |text: &str| match tokenizer.ids_of(text).ok()?.as_slice() {
-        [id] => Some(*id),
+        // What stands for every word that the vocabulary lacks is not the word that was meant.
+        [id] if Some(*id) != tokenizer.unk_token() => Some(*id),
         _ => None,
     };
     let begins = !wanted.starts_with(char::is_whitespace);
@@ -63,8 +65,12 @@ pub(super) fn token(model: &dyn Model, wanted: &str, flag: &str) -> Result<u32> 
         return Ok(id);
     }
     let pieces = tokenizer.ids_of(&spaced)?.len();
+    let what = match pieces {
+        0 | 1 => "is not in the vocabulary".to_owned(),
+        pieces => format!("is {pieces} tokens, not one"),
+    };
     Err(bad_input(
-        format!("--{flag} {wanted:?} is {pieces} tokens, not one"),
+        format!("--{flag} {wanted:?} {what}"),
         "give a shorter word, or a token as the vocabulary spells it",
     ))
 }

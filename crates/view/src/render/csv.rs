@@ -14,7 +14,8 @@ use crate::wire::{Document, Explanation, Field, Target};
 /// The columns, in order.
 ///
 /// `input`, `explanation` and `index` count from 0; `index` is the word's or token's place in its
-/// field. `target` is the label, or `label - versus` for a contrast. `unit` is `word` or `token`;
+/// field. `target` is the label, token or answer, or `label - versus` for a contrast; an entity's is
+/// `label: words`. `unit` is `word` or `token`;
 /// `start` and `end` are bytes in the field's text. `error_estimate` belongs to the row's score;
 /// everything from `output` on belongs to the whole explanation.
 pub const COLUMNS: [&str; 20] = [
@@ -76,7 +77,7 @@ impl Renderer for Csv {
             let head = [
                 self.inputs.to_string(),
                 e.to_string(),
-                target(&explanation.target),
+                target(document, &explanation.target),
                 explanation.target.quantity().to_owned(),
             ];
             let tail = tail(document, explanation);
@@ -154,10 +155,13 @@ fn tail(document: &Document, explanation: &Explanation) -> [String; 7] {
     ]
 }
 
-fn target(target: &Target) -> String {
-    match target {
-        Target::Label { label, .. } => label.clone(),
-        Target::Contrast { label, versus, .. } => format!("{label} - {versus}"),
+fn target(document: &Document, target: &Target) -> String {
+    if let Target::Entity { label, field, span: [start, end], .. } = target {
+        return format!("{label}: {}", &document.input.fields[*field].text[*start..*end]);
+    }
+    match target.parts() {
+        (what, Some(versus)) => format!("{what} - {versus}"),
+        (what, None) => what.to_owned(),
     }
 }
 

@@ -5,11 +5,14 @@
 //! dotted, and in the number below it, not only in colour.
 
 mod explanation;
+mod grid;
 
 use std::io::{self, Write};
 
 use super::markup::{bdi, escape};
+use super::summary::{Answer, Group};
 use super::{Renderer, check, summary};
+use crate::grid::Grid;
 use crate::palette::{Rgb, Scheme, diverging, ink, sequential};
 use crate::text::{Marks, visible};
 use crate::units::By;
@@ -74,6 +77,9 @@ impl Renderer for Html {
         if document.explanations.is_empty() {
             explanation::unexplained(document, &mut page);
         }
+        if let Some(grid) = Grid::of(document) {
+            grid::table(&grid, document, &mut page);
+        }
         for one in &document.explanations {
             explanation::section(document, one, self.options.by, &mut page);
         }
@@ -86,35 +92,22 @@ impl Renderer for Html {
     }
 }
 
+/// Up to so many decisions, the candidates of each are in sight.
+const OPEN: usize = 8;
+
 /// Writes what the model said.
 fn prediction(document: &Document, page: &mut String) {
-    let (answers, hidden) = summary::answers(&document.prediction, MARKS);
-    let holding: Vec<_> = answers
-        .iter()
-        .filter(|answer| answer.holds)
-        .map(|a| format!("{} <span class=\"value\">{}</span>", bdi(&a.label), escape(&a.value)))
-        .collect();
-    let headline = if holding.is_empty() {
-        escape(&summary::headline(&document.prediction, MARKS))
-    } else {
-        holding.join(", ")
-    };
-    *page += &format!("<header>\n<h2>{headline}</h2>\n");
-    if answers.len() > 1 {
-        *page += "<ul class=\"answers\">\n";
-        for answer in &answers {
-            let share = answer.probability.unwrap_or(0.0).clamp(0.0, 1.0);
-            *page += &format!(
-                "<li>{} <span class=\"track\"><span style=\"--v:{share:.3}\"></span></span> \
-                 <span class=\"value\">{}</span></li>\n",
-                bdi(&answer.label),
-                escape(&answer.value)
-            );
-        }
-        if hidden > 0 {
-            *page += &format!("<li class=\"more\">{hidden} more</li>\n");
-        }
-        *page += "</ul>\n";
+    let groups = summary::groups(document, MARKS);
+    *page += &format!("<header>\n<h2>{}</h2>\n", headline(document));
+    let lists = groups.iter().filter(|group| group.title.is_some() || group.answers.len() > 1);
+    let folded = groups.len() > OPEN;
+    if folded {
+        let count = groups.len();
+        *page += &format!("<details>\n<summary>{count} tokens with their candidates</summary>\n");
+    }
+    lists.for_each(|group| list(group, page));
+    if folded {
+        *page += "</details>\n";
     }
     let model = &document.model;
     let family = visible(&model.family, MARKS);
@@ -124,6 +117,42 @@ fn prediction(document: &Document, page: &mut String) {
         escape(&family)
     );
     *page += "</header>\n";
+}
+
+/// What holds, each name apart from its neighbours' direction of writing.
+fn headline(document: &Document) -> String {
+    let (holding, left) = summary::holding(document, MARKS);
+    if holding.is_empty() {
+        return bdi(&summary::headline(document, MARKS));
+    }
+    let phrase =
+        |a: &Answer| format!("{} <span class=\"value\">{}</span>", bdi(&a.label), escape(&a.value));
+    let mut phrases: Vec<_> = holding.iter().map(phrase).collect();
+    if left > 0 {
+        phrases.push(format!("{left} more"));
+    }
+    phrases.join(", ")
+}
+
+/// Writes all answers to one decision with their bars.
+fn list(group: &Group, page: &mut String) {
+    *page += "<ul class=\"answers\">\n";
+    if let Some(title) = &group.title {
+        *page += &format!("<li class=\"more\">{}</li>\n", escape(title));
+    }
+    for answer in &group.answers {
+        let share = answer.probability.unwrap_or(0.0).clamp(0.0, 1.0);
+        *page += &format!(
+            "<li>{} <span class=\"track\"><span style=\"--v:{share:.3}\"></span></span> \
+             <span class=\"value\">{}</span></li>\n",
+            bdi(&answer.label),
+            escape(&answer.value)
+        );
+    }
+    if group.hidden > 0 {
+        *page += &format!("<li class=\"more\">{} more</li>\n", group.hidden);
+    }
+    *page += "</ul>\n";
 }
 
 /// The style sheet: layout from a file, shades from the palette.

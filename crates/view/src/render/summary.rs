@@ -3,26 +3,19 @@
 //! Names come from files of other people, so everything here is already spelled out by
 //! [`visible`]; markup is escaped by each renderer.
 
-use crate::number::{self, amount, percent, with_sign};
-use crate::text::{Marks, cut, visible};
-use crate::units::{By, View};
-use crate::wire::{Classification, Document, Explanation, LabelScore, Method, Prediction, Target};
+mod prediction;
+mod question;
 
-/// How many labels beside the predicted ones are named.
-const OTHERS: usize = 4;
+pub(crate) use prediction::{Answer, Group, groups, headline, holding, unexplained};
+pub(crate) use question::{describe, focus, measure, quantity, question};
+
+use crate::number::{self, amount, percent, with_sign};
+use crate::text::{Marks, cut, quoted, visible};
+use crate::units::{By, View};
+use crate::wire::{Document, Explanation, Method};
+
 /// Columns of a name. Longer ones come from broken or hostile files, and would bury the rest.
 const LONGEST: usize = 100;
-
-/// One label of the prediction, or its number.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) label: String,
-    pub(crate) value: String,
-    /// The share of 1 to draw; None for a regression.
-    pub(crate) probability: Option<f64>,
-    /// Whether the model says that it holds.
-    pub(crate) holds: bool,
-}
 
 /// A label, model or setting, fit to stand in a sentence.
 pub(crate) fn name(text: &str, marks: Marks) -> String {
@@ -30,60 +23,11 @@ pub(crate) fn name(text: &str, marks: Marks) -> String {
     cut(&visible(&cut(text, LONGEST, marks), marks), LONGEST, marks).into_owned()
 }
 
-/// The prediction: the answers to show, and how many labels are not shown.
-pub(crate) fn answers(prediction: &Prediction, marks: Marks) -> (Vec<Answer>, usize) {
-    let name = |label: &str| name(label, marks);
-    let Prediction::TextClassification(classification) = prediction;
-    let (labels, best, single) = match classification {
-        Classification::Regression(regression) => {
-            let label = name(&regression.label);
-            let value = amount(regression.value);
-            return (vec![Answer { label, value, probability: None, holds: true }], 0);
-        }
-        Classification::SingleLabel(labels) => (&labels.labels, &labels.label, true),
-        Classification::MultiLabel(labels) => (&labels.labels, &labels.label, false),
-    };
-    let holds = |score: &LabelScore| {
-        if single { score.label == *best } else { score.probability >= 0.5 }
-    };
-    let mut sorted: Vec<_> = labels.iter().map(|label| (holds(label), label)).collect();
-    sorted.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.probability.total_cmp(&a.1.probability)));
-    let shown = sorted.iter().filter(|(holds, _)| *holds).count() + OTHERS;
-    let hidden = sorted.len().saturating_sub(shown);
-    let answer = |(holds, score): (bool, &LabelScore)| Answer {
-        label: name(&score.label),
-        value: percent(score.probability),
-        probability: Some(score.probability),
-        holds,
-    };
-    (sorted.into_iter().take(shown).map(answer).collect(), hidden)
-}
-
-/// The prediction in one phrase: `positive 99.8%`.
-pub(crate) fn headline(prediction: &Prediction, marks: Marks) -> String {
-    let (answers, _) = answers(prediction, marks);
-    let phrase = |answer: &Answer| format!("{} {}", answer.label, answer.value);
-    let holding: Vec<_> = answers.iter().filter(|a| a.holds).map(phrase).collect();
-    if holding.is_empty() { "no label reaches 50%".into() } else { holding.join(", ") }
-}
-
-/// The question: `why positive`, `why positive rather than negative`.
-pub(crate) fn question(target: &Target, marks: Marks) -> String {
-    match target {
-        Target::Label { label, .. } => format!("why {}", name(label, marks)),
-        Target::Contrast { label, versus, .. } => {
-            format!("why {} rather than {}", name(label, marks), name(versus, marks))
-        }
-    }
-}
-
-/// The quantity: `logit`, or `difference in logit`.
-pub(crate) fn quantity(target: &Target, marks: Marks) -> String {
-    let quantity = visible(target.quantity(), marks);
-    match target {
-        Target::Label { .. } => quantity.into_owned(),
-        Target::Contrast { .. } => format!("difference in {quantity}"),
-    }
+/// Some words of a text in quotation marks, fit to stand in a sentence; line breaks are spaces.
+pub(crate) fn quote(text: &str, marks: Marks) -> String {
+    let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = if joined.is_empty() { text } else { &joined };
+    quoted(&name(text, marks), marks)
 }
 
 /// The method and its settings, one item each.

@@ -6,6 +6,7 @@
 //! one below the other into the same image, which is written by [`Renderer::end`].
 
 mod explanation;
+mod grid;
 mod layout;
 mod metrics;
 
@@ -13,13 +14,16 @@ use std::io::{self, Write};
 
 use super::markup::escape;
 use super::{Renderer, check, summary};
+use crate::grid::Grid;
 use crate::palette::Rgb;
 use crate::text::Marks;
 use crate::units::By;
-use crate::wire::Document;
+use crate::wire::{Document, Prediction};
 
 const MARKS: Marks = Marks::Unicode;
 const MARGIN: f64 = 24.0;
+/// Up to so many decisions are drawn with their candidates.
+const MOST: usize = 8;
 const NARROWEST: u32 = 240;
 const INK: Rgb = Rgb(0x16, 0x18, 0x1d);
 const QUIET: Rgb = Rgb(0x5b, 0x61, 0x6e);
@@ -94,11 +98,15 @@ impl Renderer for Svg {
         if !canvas.titles.is_empty() {
             canvas.rule();
         }
-        let headline = summary::headline(&document.prediction, MARKS);
+        let headline = summary::headline(document, MARKS);
         canvas.prose(&headline, 18.0, INK, true);
         canvas.titles.push(headline);
+        candidates(document, canvas);
         if document.explanations.is_empty() {
             explanation::unexplained(document, canvas);
+        }
+        if let Some(grid) = Grid::of(document) {
+            grid::draw(&grid, document, canvas);
         }
         for (e, one) in document.explanations.iter().enumerate() {
             canvas.skip(if e > 0 { 18.0 } else { 0.0 });
@@ -128,6 +136,39 @@ impl Renderer for Svg {
         out.write_all(canvas.body.as_bytes())?;
         out.write_all(b"</svg>\n")
     }
+}
+
+/// Writes what else could be, for tasks whose answers are not a list of labels.
+fn candidates(document: &Document, canvas: &mut Canvas) {
+    if let Prediction::TextClassification(_) | Prediction::TokenClassification(_) =
+        document.prediction
+    {
+        return;
+    }
+    let groups = summary::groups(document, MARKS);
+    // A picture has no room for the candidates of a long text; other formats have them.
+    if groups.len() > MOST {
+        return;
+    }
+    for group in groups.iter().filter(|group| group.title.is_some() || group.answers.len() > 1) {
+        let title = group.title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
+        let answers =
+            group.answers.iter().map(|answer| format!("{} {}", answer.label, answer.value));
+        let line = title + &answers.collect::<Vec<_>>().join(" · ");
+        canvas.prose(&line, explanation::SMALL, QUIET, false);
+    }
+}
+
+/// A line of prose as markup: words that are written from right to left do not draw the numbers
+/// beside them into their own order.
+fn isolated(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let rtl = |word: &str| layout::is_rtl(word).unwrap_or(false);
+    let runs = words.chunk_by(|a, b| rtl(a) == rtl(b)).map(|run| {
+        let text = escape(&run.join(" "));
+        if rtl(run[0]) { format!("<tspan unicode-bidi=\"isolate\">{text}</tspan>") } else { text }
+    });
+    runs.collect::<Vec<_>>().join(" ")
 }
 
 /// The picture so far.
@@ -165,7 +206,7 @@ impl Canvas {
             self.body += &format!(
                 "<text x=\"{MARGIN}\" y=\"{:.1}\" font-size=\"{size}\" fill=\"{colour}\"{weight}>{}</text>\n",
                 self.y,
-                escape(&line)
+                isolated(&line)
             );
             self.y += 0.4 * size;
         }

@@ -5,6 +5,7 @@
 //! nobody knows the terminal's background; they read on black and on white.
 
 mod flow;
+mod grid;
 mod list;
 mod style;
 
@@ -13,6 +14,7 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
 use super::{Renderer, check, summary};
+use crate::grid::Grid;
 use crate::text::{Marks, label, visible, visible_lines};
 use crate::units::{By, FieldUnits, Piece, View};
 use crate::wire::{Document, Explanation};
@@ -84,6 +86,13 @@ impl Renderer for Terminal {
         if document.explanations.is_empty() {
             page.unexplained(document)?;
         }
+        if let Some(grid) = Grid::of(document) {
+            page.blank()?;
+            for line in grid::lines(&grid, document, page.marks, page.width) {
+                paint(&line, page.options.colors, page.out)?;
+            }
+            page.blank()?;
+        }
         for (e, explanation) in document.explanations.iter().enumerate() {
             if e > 0 {
                 page.blank()?;
@@ -133,17 +142,29 @@ impl Page<'_> {
     }
 
     fn prediction(&mut self, document: &Document) -> io::Result<()> {
-        let (answers, hidden) = summary::answers(&document.prediction, self.marks);
-        let mut spans = Vec::new();
-        for answer in &answers {
-            let style = if answer.holds { Style::Bold } else { Style::Dim };
-            let text = format!("{} {}", answer.label, answer.value).replace(' ', "\u{a0}");
-            spans.extend([Span::new(text, style), Span::new("  ", Style::Plain)]);
+        let groups = summary::groups(document, self.marks);
+        let said = groups.iter().any(|group| !group.answers.is_empty());
+        if !said || document.prediction.next().len() > 1 {
+            let headline = summary::headline(document, self.marks);
+            self.flow(&[Span::new(headline, Style::Bold)], 0, 2)?;
         }
-        if hidden > 0 {
-            spans.push(Span::new(format!("+{hidden}\u{a0}more"), Style::Dim));
+        for group in groups.iter().filter(|group| !group.answers.is_empty()) {
+            let mut spans = Vec::new();
+            if let Some(title) = &group.title {
+                let title = title.replace(' ', "\u{a0}");
+                spans.push(Span::new(format!("{title}:\u{a0}\u{a0}"), Style::Dim));
+            }
+            for answer in &group.answers {
+                let style = if answer.holds { Style::Bold } else { Style::Dim };
+                let text = format!("{} {}", answer.label, answer.value).replace(' ', "\u{a0}");
+                spans.extend([Span::new(text, style), Span::new("  ", Style::Plain)]);
+            }
+            if group.hidden > 0 {
+                spans.push(Span::new(format!("+{}\u{a0}more", group.hidden), Style::Dim));
+            }
+            self.flow(&spans, 0, 2)?;
         }
-        self.flow(&spans, 0, 2)
+        Ok(())
     }
 
     fn unexplained(&mut self, document: &Document) -> io::Result<()> {
@@ -152,13 +173,19 @@ impl Page<'_> {
             self.field_name(document, &field.name)?;
             self.flow(&[Span::new(text, Style::Plain)], 2, 0)?;
         }
+        if let Some(why) = summary::unexplained(document) {
+            self.flow(&[Span::new(why, Style::Dim)], 0, 2)?;
+        }
         self.notes(document, None)
     }
 
     fn explanation(&mut self, document: &Document, explanation: &Explanation) -> io::Result<()> {
-        let view = View::new(&document.input, explanation, self.options.by);
-        let question = Span::new(summary::question(&explanation.target, self.marks), Style::Plain);
-        let mut items = vec![summary::quantity(&explanation.target, self.marks)];
+        let view = View::new(document, explanation, self.options.by);
+        let target = &explanation.target;
+        let question = summary::question(document, target, self.marks);
+        // Lines break between its words, if they have to.
+        let question = Span::new(question, Style::Plain);
+        let mut items = vec![summary::measure(target, self.marks)];
         items.extend(summary::method(&document.method, self.marks));
         items.push(visible(&document.model.id, self.marks).into_owned());
         self.items(Some(question), &items, Style::Dim)?;
@@ -167,6 +194,11 @@ impl Page<'_> {
             self.field_name(document, &field.field.name)?;
             let spans = self.text(field, &view);
             self.flow(&spans, 2, 0)?;
+        }
+        if view.has_focus() {
+            let (open, close) = self.brackets();
+            let what = format!("{open}{close} {}", summary::focus(document, target));
+            self.flow(&[Span::new(what, Style::Dim)], 2, 0)?;
         }
         self.blank()?;
         for line in list::lines(&view, self.marks, self.width) {
@@ -198,10 +230,21 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// What stands around the part of the text that is explained.
+    fn brackets(&self) -> (&'static str, &'static str) {
+        (self.marks.pick("⟦", "["), self.marks.pick("⟧", "]"))
+    }
+
     /// Colours the field's text.
     fn text(&self, field: &FieldUnits<'_>, view: &View<'_>) -> Vec<Span> {
+        let (open, close) = self.brackets();
         let mut spans = Vec::new();
-        for piece in field.pieces() {
+        let mut inside = false;
+        for (piece, focused) in field.pieces() {
+            if focused != inside {
+                spans.push(Span::new(if focused { open } else { close }, Style::Bold));
+                inside = focused;
+            }
             match piece {
                 Piece::Plain(text) => {
                     spans.push(Span::new(visible_lines(text, self.marks), Style::Plain));
@@ -209,17 +252,28 @@ impl Page<'_> {
                 Piece::Scored(unit) if unit.start == unit.end => {
                     // A token that covers nothing stands apart from the text.
                     let text = label(&unit.text, self.marks).replace(' ', "\u{a0}");
-                    let style = if unit.special { Style::Dim } else { Style::heat(unit, view) };
+                    let style = if unit.special {
+                        Style::Dim
+                    } else {
+                        Style::heat(unit.score, &view.scale)
+                    };
                     if !spans.is_empty() {
                         spans.push(Span::new(" ", Style::Plain));
                     }
                     spans.extend([Span::new(text, style), Span::new(" ", Style::Plain)]);
                 }
                 Piece::Scored(unit) => {
-                    let style = if unit.special { Style::Dim } else { Style::heat(unit, view) };
+                    let style = if unit.special {
+                        Style::Dim
+                    } else {
+                        Style::heat(unit.score, &view.scale)
+                    };
                     spans.push(Span::new(visible_lines(&unit.text, self.marks), style));
                 }
             }
+        }
+        if inside {
+            spans.push(Span::new(close, Style::Bold));
         }
         if spans.is_empty() {
             spans.push(Span::new("(empty)", Style::Dim));

@@ -28,6 +28,11 @@ impl Scale {
         // A sign that is there is shown, whatever the method promised.
         let negative = explanation.scores.iter().flatten().any(|score| *score < 0.0);
         let signed = negative || !explanation.magnitudes;
+        Self::new(max, signed)
+    }
+
+    /// A scale up to `max`.
+    pub(crate) fn new(max: f64, signed: bool) -> Self {
         Self { max, signed, digits: Digits::of(max) }
     }
 

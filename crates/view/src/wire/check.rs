@@ -3,7 +3,10 @@
 //! JSON has no NaN, and serde_json would write one as null without a word; so everything that
 //! writes a document checks it first.
 
-use super::{Classification, Document, Explanation, Field, Labels, Prediction, VERSION, WordScore};
+use super::{
+    Answer, Candidate, Classification, Document, Explanation, Field, Labels, Prediction, Target,
+    VERSION, WordScore,
+};
 
 /// What is wrong with a document, and where: `place` is a path such as `explanations[0].output`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -42,6 +45,36 @@ pub enum CheckError {
         expected: usize,
         /// How many entries the list has.
         got: usize,
+    },
+    /// Something names a field, token or position that the input does not have.
+    #[error("{place}: there is no {of} {index}; the last is {last}")]
+    Missing {
+        /// Path of the index.
+        place: String,
+        /// What it counts.
+        of: &'static str,
+        /// The index.
+        index: usize,
+        /// The largest that there is, in words.
+        last: String,
+    },
+    /// A text is not what stands at its span.
+    #[error("{place}: {text:?} is not what stands at {start}..{end}")]
+    Quote {
+        /// Path of the text.
+        place: String,
+        /// The text.
+        text: String,
+        /// First byte of the span.
+        start: usize,
+        /// One past the last byte.
+        end: usize,
+    },
+    /// Of values that belong together, some are there and some are not.
+    #[error("{place}: a text, a start and an end are either all there or all null")]
+    Half {
+        /// Path of what holds them.
+        place: String,
     },
     /// A span is reversed, leaves the text, or cuts a character.
     #[error("{place}: {start}..{end} is not a span of whole characters in a text of {len} bytes")]
@@ -86,7 +119,7 @@ impl Document {
         if self.version != VERSION {
             return Err(CheckError::Version { got: self.version });
         }
-        check_prediction(&self.prediction)?;
+        check_prediction(&self.prediction, &self.input.fields)?;
         for (f, field) in self.input.fields.iter().enumerate() {
             for (t, token) in field.tokens.iter().enumerate() {
                 let place = || format!("input.fields[{f}].tokens[{t}]");
@@ -104,8 +137,52 @@ impl Document {
     }
 }
 
-fn check_prediction(prediction: &Prediction) -> Result<(), CheckError> {
-    let Prediction::TextClassification(classification) = prediction;
+fn check_prediction(prediction: &Prediction, fields: &[Field]) -> Result<(), CheckError> {
+    match prediction {
+        Prediction::TextClassification(classification) => check_labels(classification),
+        Prediction::TokenClassification(entities) => {
+            for (i, entity) in entities.entities.iter().enumerate() {
+                let place = format!("prediction.entities[{i}]");
+                probability(entity.probability, || format!("{place}.probability"))?;
+                let text = check_field(fields, entity.field, &place)?;
+                check_quote(text, entity.start, entity.end, &entity.text, &place)?;
+            }
+            Ok(())
+        }
+        Prediction::QuestionAnswering(answers) => {
+            let text = check_field(fields, answers.field, "prediction")?;
+            check_answer(text, &answers.best, "prediction")?;
+            for (i, answer) in answers.answers.iter().enumerate() {
+                check_answer(text, answer, &format!("prediction.answers[{i}]"))?;
+            }
+            Ok(())
+        }
+        Prediction::MaskedLm(masks) => {
+            for (i, mask) in masks.masks.iter().enumerate() {
+                let place = format!("prediction.masks[{i}]");
+                let text = check_field(fields, mask.field, &place)?;
+                let tokens = fields[mask.field].tokens.len();
+                below(mask.token, tokens, "token", || format!("{place}.token"))?;
+                check_span(text, mask.start, mask.end, || place.clone())?;
+                check_candidates(&mask.candidates, &place)?;
+            }
+            Ok(())
+        }
+        Prediction::CausalLm(next) | Prediction::Seq2SeqLm(next) => {
+            for (i, next) in next.next.iter().enumerate() {
+                let place = format!("prediction.next[{i}]");
+                check_candidate(&next.chosen, &place)?;
+                check_candidates(&next.candidates, &place)?;
+            }
+            Ok(())
+        }
+        Prediction::SentenceSimilarity(similarity) => {
+            finite(similarity.similarity, || "prediction.similarity".into())
+        }
+    }
+}
+
+fn check_labels(classification: &Classification) -> Result<(), CheckError> {
     let labels = match classification {
         Classification::Regression(regression) => {
             return finite(regression.value, || "prediction.value".into());
@@ -122,12 +199,54 @@ fn check_prediction(prediction: &Prediction) -> Result<(), CheckError> {
     Ok(())
 }
 
+fn check_answer(text: &str, answer: &Answer, place: &str) -> Result<(), CheckError> {
+    probability(answer.probability, || format!("{place}.probability"))?;
+    match (&answer.answer, answer.start, answer.end) {
+        (None, None, None) => Ok(()),
+        (Some(answer), Some(start), Some(end)) => check_quote(text, start, end, answer, place),
+        _ => Err(CheckError::Half { place: place.into() }),
+    }
+}
+
+fn check_candidates(candidates: &[Candidate], at: &str) -> Result<(), CheckError> {
+    let mut numbered = candidates.iter().enumerate();
+    numbered.try_for_each(|(i, one)| check_candidate(one, &format!("{at}.candidates[{i}]")))
+}
+
+fn check_candidate(candidate: &Candidate, place: &str) -> Result<(), CheckError> {
+    probability(candidate.probability, || format!("{place}.probability"))?;
+    finite(candidate.logit, || format!("{place}.logit"))
+}
+
+fn check_target(target: &Target, fields: &[Field], place: &str) -> Result<(), CheckError> {
+    match target {
+        Target::Label { .. } | Target::Contrast { .. } | Target::Similarity { .. } => Ok(()),
+        Target::Entity { field, span: [start, end], .. } => {
+            let text = check_field(fields, *field, place)?;
+            check_span(text, *start, *end, || format!("{place}.span"))
+        }
+        Target::Answer { field, span, text, .. } => {
+            let context = check_field(fields, *field, place)?;
+            match (span, text) {
+                (None, None) => Ok(()),
+                (Some([start, end]), Some(text)) => check_quote(context, *start, *end, text, place),
+                _ => Err(CheckError::Half { place: place.into() }),
+            }
+        }
+        Target::Token { position, .. } | Target::TokenContrast { position, .. } => {
+            let tokens: usize = fields.iter().map(|field| field.tokens.len()).sum();
+            below(*position, tokens + 1, "position", || format!("{place}.position"))
+        }
+    }
+}
+
 fn check_explanation(
     fields: &[Field],
     explanation: &Explanation,
     at: &str,
 ) -> Result<(), CheckError> {
     let Explanation { scores, words, output, baseline_output, delta, .. } = explanation;
+    check_target(&explanation.target, fields, &format!("{at}.target"))?;
     finite(*output, || format!("{at}.output"))?;
     optional(*baseline_output, || format!("{at}.baseline_output"))?;
     optional(*delta, || format!("{at}.delta"))?;
@@ -182,6 +301,40 @@ fn check_words(
         }
     }
     Ok(())
+}
+
+/// The text of a field that something names.
+fn check_field<'a>(fields: &'a [Field], field: usize, at: &str) -> Result<&'a str, CheckError> {
+    below(field, fields.len(), "field", || format!("{at}.field"))?;
+    Ok(&fields[field].text)
+}
+
+fn below(
+    index: usize,
+    count: usize,
+    of: &'static str,
+    place: impl Fn() -> String,
+) -> Result<(), CheckError> {
+    if index < count {
+        return Ok(());
+    }
+    let last = count.checked_sub(1).map_or_else(|| "none".into(), |last| last.to_string());
+    Err(CheckError::Missing { place: place(), of, index, last })
+}
+
+fn check_quote(
+    text: &str,
+    start: usize,
+    end: usize,
+    quote: &str,
+    place: &str,
+) -> Result<(), CheckError> {
+    check_span(text, start, end, || place.into())?;
+    if text[start..end] == *quote {
+        return Ok(());
+    }
+    let (place, text) = (format!("{place}.text"), quote.to_owned());
+    Err(CheckError::Quote { place, text, start, end })
 }
 
 fn check_span(

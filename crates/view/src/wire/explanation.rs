@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Target;
+
 /// Scores for one target.
 ///
 /// F is the target's quantity as a function of the input, x the input, x' the baseline.
@@ -66,60 +68,6 @@ impl Explanation {
     /// Returns the sum of all scores, special tokens included.
     pub fn total(&self) -> f64 {
         self.scores.iter().flatten().sum()
-    }
-}
-
-/// What is explained: a quantity of one label, or of one label against another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Target {
-    /// Why this label.
-    Label {
-        /// The label's name.
-        label: String,
-        /// What was measured: `logit`, `probability`, `log-probability`, `loss`, `value`.
-        quantity: String,
-    },
-    /// Why this label rather than that one: the difference of their quantities.
-    Contrast {
-        /// The label's name.
-        label: String,
-        /// The label it is compared with.
-        versus: String,
-        /// What was measured of each, as for a label.
-        quantity: String,
-    },
-}
-
-impl Target {
-    /// Makes the target "why `label`".
-    pub fn label(label: impl Into<String>, quantity: impl Into<String>) -> Self {
-        Self::Label { label: label.into(), quantity: quantity.into() }
-    }
-
-    /// Makes the target "why `label` rather than `versus`".
-    pub fn contrast(
-        label: impl Into<String>,
-        versus: impl Into<String>,
-        quantity: impl Into<String>,
-    ) -> Self {
-        Self::Contrast { label: label.into(), versus: versus.into(), quantity: quantity.into() }
-    }
-
-    /// Returns the measured quantity's name.
-    pub fn quantity(&self) -> &str {
-        match self {
-            Self::Label { quantity, .. } | Self::Contrast { quantity, .. } => quantity,
-        }
-    }
-
-    /// Returns the target in words: `positive`, or `positive rather than negative`.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Label { label, .. } => label.clone(),
-            Self::Contrast { label, versus, .. } => format!("{label} rather than {versus}"),
-        }
     }
 }
 

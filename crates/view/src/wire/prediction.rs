@@ -3,13 +3,28 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the model said. Other tasks (answers, entities, masks, next tokens) add variants.
+use super::decision::{Answers, Entities, Masks, Next, Similarity};
+
+/// What the model said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "task", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Prediction {
     /// Labels, or one number, for a whole text or pair of texts.
     TextClassification(Classification),
+    /// The entities in a text; there may be none.
+    TokenClassification(Entities),
+    /// The part of a context that answers a question.
+    QuestionAnswering(Answers),
+    /// What may stand in place of each mask.
+    MaskedLm(Masks),
+    /// What comes next, for each token that was written.
+    CausalLm(Next),
+    /// What comes next in the decoder's text, for each token that was written.
+    #[serde(rename = "seq2seq-lm")]
+    Seq2SeqLm(Next),
+    /// How alike two texts are.
+    SentenceSimilarity(Similarity),
 }
 
 impl Prediction {
@@ -29,6 +44,14 @@ impl Prediction {
             label: label.into(),
             value,
         }))
+    }
+
+    /// The tokens that a language model wrote, or would write first; empty for other tasks.
+    pub fn next(&self) -> &[super::NextToken] {
+        match self {
+            Self::CausalLm(next) | Self::Seq2SeqLm(next) => &next.next,
+            _ => &[],
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Any document at all that passes its check.
 
 use glossator_view::wire::{
-    Document, Explanation, Field, Input, LabelScore, Labels, Method, Model, Prediction, Target,
-    Token, WordScore,
+    Answer, Answers, Candidate, Document, Entities, Entity, Explanation, Field, Input, LabelScore,
+    Labels, Mask, Masks, Method, Model, Next, NextToken, Prediction, Similarity, Target, Token,
+    WordScore,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -106,8 +107,86 @@ fn field(cut: Cut) -> (Field, Vec<f64>, Vec<WordScore>) {
     (Field::new(cut.name, cut.text, tokens), scores, words)
 }
 
-/// Any document: one to three fields, one or two explanations of the same tokens.
+/// Any document of any task.
 pub(crate) fn document() -> impl Strategy<Value = Document> {
+    let facts = (text(), score(), 0.0..=1.0f64, any::<u32>());
+    (labelled(), 0..9usize, any::<usize>(), facts)
+        .prop_map(|(document, task, seed, facts)| of_task(document, task, seed, &facts))
+}
+
+/// Makes a document of a text classifier one of another task, about one of its tokens and one of
+/// its words.
+fn of_task(
+    mut document: Document,
+    task: usize,
+    seed: usize,
+    (text, number, share, id): &(String, f64, f64, u32),
+) -> Document {
+    let fields = &document.input.fields;
+    let f = seed % fields.len();
+    let field = &fields[f];
+    let t = seed / 7 % field.tokens.len();
+    let token = &field.tokens[t];
+    let total: usize = fields.iter().map(|field| field.tokens.len()).sum();
+    let at: usize = fields[..f].iter().map(|field| field.tokens.len()).sum::<usize>() + t;
+    // From one token to another, in whatever order they stand.
+    let other = &field.tokens[seed / 31 % field.tokens.len()];
+    let (start, end) = (token.start.min(other.start), token.end.max(other.end));
+    let quote = &field.text[start..end];
+    let candidate = |token: &str| Candidate::new(token, *id, *share, *number);
+    let candidates = vec![candidate(text), candidate(" ")];
+    let next = |count| Next::new(vec![NextToken::new(candidate(text), candidates.clone()); count]);
+    let (prediction, targets) = match task {
+        0 => {
+            let entities = vec![Entity::new(text, *share, f, start, quote); seed % 3];
+            let target = Target::entity(text, f, (start, end), "logit");
+            let targets = vec![target; entities.len()];
+            (Prediction::TokenClassification(Entities::new(entities)), targets)
+        }
+        1 => {
+            let answers = vec![Answer::new(start, quote, *share), Answer::none(*share)];
+            let target = Target::answer(f, start, quote, "logit");
+            (Prediction::QuestionAnswering(Answers::new(f, answers)), vec![target])
+        }
+        2 => {
+            let answers = Answers::new(f, vec![Answer::none(*share)]);
+            (Prediction::QuestionAnswering(answers), vec![Target::no_answer(f, "loss")])
+        }
+        3 => {
+            let mask = Mask::new(f, t, (token.start, token.end), candidates);
+            let target = Target::token(text, at, "probability");
+            (Prediction::MaskedLm(Masks::new(vec![mask; 1 + seed % 2])), vec![target])
+        }
+        4 => {
+            let target = Target::token_contrast(text, quote, total, "logit");
+            (Prediction::CausalLm(next(1)), vec![target])
+        }
+        5 | 6 => {
+            let targets = (at..=total).map(|at| Target::token(text, at, "logit"));
+            let targets: Vec<_> = targets.take(4).collect();
+            let next = next(targets.len());
+            let written = if task == 5 { Prediction::CausalLm } else { Prediction::Seq2SeqLm };
+            (written(next), targets)
+        }
+        7 => {
+            let said = Prediction::SentenceSimilarity(Similarity::new(*number));
+            (said, vec![Target::similarity("value")])
+        }
+        _ => return document,
+    };
+    let one = document.explanations.remove(0);
+    document.prediction = prediction;
+    let explanation = |target| {
+        let mut explanation = one.clone();
+        explanation.target = target;
+        explanation
+    };
+    document.explanations = targets.into_iter().map(explanation).collect();
+    document
+}
+
+/// A document of a classifier: one to three fields, one or two explanations of the same tokens.
+fn labelled() -> impl Strategy<Value = Document> {
     let labels = prop::collection::vec((text(), 0.0..=1.0f64, score()), 1..8);
     let facts = (
         prop::option::of(score()),

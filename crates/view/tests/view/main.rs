@@ -5,8 +5,10 @@
 mod any;
 mod csv;
 mod html;
+mod pictures;
 mod property;
 mod sample;
 mod svg;
+mod tasks;
 mod terminal;
 mod wire;

@@ -5,7 +5,7 @@ use glossator_view::render::svg::{Background, Options, Svg};
 use glossator_view::render::to_string;
 use glossator_view::wire::Document;
 
-use crate::sample;
+use crate::{sample, tasks};
 
 fn image(documents: &[&Document], options: Options) -> String {
     to_string(&mut Svg::new(options), documents.iter().copied()).unwrap()
@@ -87,4 +87,12 @@ fn a_renderer_can_be_used_again() {
     let mut renderer = Svg::default();
     let first = to_string(&mut renderer, [&film]).unwrap();
     assert_eq!(first, to_string(&mut renderer, [&film]).unwrap());
+}
+
+#[test]
+fn numbers_stay_behind_names_from_right_to_left() {
+    let document = tasks::answer("Where?", "נולדה בורשה", Some("בורשה"));
+    let image = image(&[&document], Options::default());
+    let headline = image.lines().find(|line| line.contains("93.0%</text>")).unwrap();
+    insta::assert_snapshot!(headline, @r##"<text x="24" y="42.0" font-size="18" fill="#16181d" font-weight="bold"><tspan unicode-bidi="isolate">“בורשה”</tspan> 93.0%</text>"##);
 }

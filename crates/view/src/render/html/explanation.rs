@@ -21,15 +21,18 @@ pub(super) fn unexplained(document: &Document, page: &mut String) {
         let text = escape(&visible_lines(&field.text, MARKS));
         *page += &format!("<p class=\"text\" dir=\"auto\">{text}</p>\n");
     }
+    if let Some(why) = summary::unexplained(document) {
+        *page += &format!("<p class=\"quiet\">{why}</p>\n");
+    }
     notes(document, None, page);
 }
 
 /// Writes one explanation.
 pub(super) fn section(document: &Document, one: &Explanation, by: By, page: &mut String) {
-    let view = View::new(&document.input, one, by);
+    let view = View::new(document, one, by);
     *page += "<section>\n";
-    *page += &format!("<h3>{}</h3>\n", escape(&summary::question(&one.target, MARKS)));
-    let mut how = vec![summary::quantity(&one.target, MARKS)];
+    *page += &format!("<h3>{}</h3>\n", escape(&summary::question(document, &one.target, MARKS)));
+    let mut how = vec![summary::measure(&one.target, MARKS)];
     how.extend(summary::method(&document.method, MARKS));
     let how: Vec<_> = how.iter().map(|item| bdi(item)).collect();
     *page += &format!("<p class=\"quiet\">{}</p>\n", how.join(" · "));
@@ -44,7 +47,7 @@ pub(super) fn section(document: &Document, one: &Explanation, by: By, page: &mut
     *page += "</div>\n";
     strongest(&view, page);
     *page += "</div>\n";
-    legend(&view, page);
+    legend(document, &view, page);
     table(&view, by, page);
     *page += "<ul class=\"figures\">\n";
     for figure in summary::figures(&view).into_iter().chain(summary::rest(&view)) {
@@ -70,13 +73,22 @@ fn notes(document: &Document, explanation: Option<&Explanation>, page: &mut Stri
 /// Writes a field's text, each unit on its shade.
 fn text(field: &FieldUnits<'_>, view: &View<'_>, page: &mut String) {
     *page += "<p class=\"text\" dir=\"auto\">";
-    for piece in field.pieces() {
+    let pieces = field.pieces();
+    let mut inside = false;
+    for (piece, focused) in &pieces {
+        if *focused != inside {
+            *page += if *focused { "<mark>" } else { "</mark>" };
+            inside = *focused;
+        }
         match piece {
             Piece::Plain(text) => *page += &escape(&visible_lines(text, MARKS)),
             Piece::Scored(unit) => mark(unit, view, page),
         }
     }
-    if field.pieces().is_empty() {
+    if inside {
+        *page += "</mark>";
+    }
+    if pieces.is_empty() {
         *page += "<span class=\"special\">(empty)</span>";
     }
     *page += "</p>\n";
@@ -127,7 +139,7 @@ fn step(scale: &Scale, score: f64) -> u32 {
 }
 
 /// Returns the class of a score's shade: p for raising, n for lowering, s where there is no sign.
-fn shade(scale: &Scale, score: f64) -> Option<String> {
+pub(super) fn shade(scale: &Scale, score: f64) -> Option<String> {
     let step = step(scale, score);
     (step > 0).then(|| format!("{}{step}", family(scale, score)))
 }
@@ -171,10 +183,10 @@ fn bar(scale: &Scale, score: f64) -> String {
 }
 
 /// Writes what the colours mean.
-fn legend(view: &View<'_>, page: &mut String) {
+fn legend(document: &Document, view: &View<'_>, page: &mut String) {
     let scale = &view.scale;
     let quantity = escape(&summary::quantity(&view.explanation.target, MARKS));
-    let of = bdi(&visible(&view.explanation.target.describe(), MARKS));
+    let of = bdi(&summary::describe(&view.explanation.target, MARKS));
     let key = |class: &str, text: &str| format!("<span class=\"w {class}7\">{text}</span>");
     let legend = if scale.max == 0.0 {
         "every score is zero".into()
@@ -190,7 +202,9 @@ fn legend(view: &View<'_>, page: &mut String) {
         let key = key("s", "the deeper the purple");
         format!("{key} the more it matters for the {quantity} ({of}); full colour: {strongest}")
     };
-    *page += &format!("<p class=\"legend\">{legend}</p>\n");
+    let focus = summary::focus(document, &view.explanation.target);
+    let focus = view.has_focus().then(|| format!("; boxed: <mark>{focus}</mark>"));
+    *page += &format!("<p class=\"legend\">{legend}{}</p>\n", focus.unwrap_or_default());
 }
 
 /// Writes all numbers as a table.

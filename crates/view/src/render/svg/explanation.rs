@@ -13,7 +13,7 @@ use crate::wire::{Document, Explanation};
 const TEXT: f64 = 16.0;
 const NUMBER: f64 = 9.0;
 /// Size of everything said in small print.
-const SMALL: f64 = 11.0;
+pub(super) const SMALL: f64 = 11.0;
 /// From one line of text to the next.
 const LINE: f64 = 38.0;
 /// Room at both sides of a shaded word.
@@ -33,14 +33,17 @@ pub(super) fn unexplained(document: &Document, canvas: &mut Canvas) {
             canvas.prose(line, TEXT, INK, false);
         }
     }
+    if let Some(why) = summary::unexplained(document) {
+        canvas.prose(why, SMALL, QUIET, false);
+    }
     notes(document, None, canvas);
 }
 
 /// Draws one explanation.
 pub(super) fn draw(document: &Document, one: &Explanation, by: By, canvas: &mut Canvas) {
-    let view = View::new(&document.input, one, by);
+    let view = View::new(document, one, by);
     let mut how =
-        vec![summary::question(&one.target, MARKS), summary::quantity(&one.target, MARKS)];
+        vec![summary::question(document, &one.target, MARKS), summary::measure(&one.target, MARKS)];
     how.extend(summary::method(&document.method, MARKS));
     how.push(visible(&document.model.id, MARKS).into_owned());
     canvas.prose(&how.join(" · "), SMALL, QUIET, false);
@@ -50,6 +53,10 @@ pub(super) fn draw(document: &Document, one: &Explanation, by: By, canvas: &mut 
         text(field, &view, canvas);
     }
     scale(&view, canvas);
+    if view.has_focus() {
+        let what = format!("boxed: {}", summary::focus(document, &one.target));
+        canvas.prose(&what, SMALL, QUIET, false);
+    }
     let mut figures = summary::figures(&view);
     figures.extend(summary::rest(&view));
     canvas.prose(&figures.join(" · "), SMALL, QUIET, false);
@@ -57,7 +64,7 @@ pub(super) fn draw(document: &Document, one: &Explanation, by: By, canvas: &mut 
         canvas.prose(&format!("{what}: {rest}"), SMALL, ALERT, true);
     }
     notes(document, Some(one), canvas);
-    canvas.descriptions.push(describe(&view));
+    canvas.descriptions.push(describe(document, &view));
 }
 
 fn name(document: &Document, name: &str, canvas: &mut Canvas) {
@@ -73,7 +80,7 @@ fn notes(document: &Document, explanation: Option<&Explanation>, canvas: &mut Ca
 }
 
 /// Says in words what the picture shows, for those who do not see it.
-fn describe(view: &View<'_>) -> String {
+fn describe(document: &Document, view: &View<'_>) -> String {
     let mut units: Vec<&Unit> = view.fields.iter().flat_map(|f| &f.units).collect();
     units.sort_by(|a, b| b.score.abs().total_cmp(&a.score.abs()));
     let strongest = units.iter().take(10).filter(|unit| unit.score != 0.0);
@@ -81,7 +88,7 @@ fn describe(view: &View<'_>) -> String {
         .map(|unit| format!("{} {}", label(&unit.text, MARKS), view.scale.number(unit.score)))
         .collect();
     let target = &view.explanation.target;
-    let (why, of) = (summary::question(target, MARKS), summary::quantity(target, MARKS));
+    let (why, of) = (summary::question(document, target, MARKS), summary::measure(target, MARKS));
     match strongest.is_empty() {
         true => format!("{why} ({of}): every score is zero"),
         false => format!("{why} ({of}); strongest first: {}", strongest.join(", ")),
@@ -93,8 +100,19 @@ fn text(field: &FieldUnits<'_>, view: &View<'_>, canvas: &mut Canvas) {
     let rtl = is_rtl(&field.field.text).unwrap_or(false);
     let room = canvas.room();
     for line in lines(cells(field, view, canvas), room) {
-        for (x, cell) in place(&line, room, rtl) {
+        let placed = place(&line, room, rtl);
+        for (x, cell) in &placed {
             draw_cell(cell, MARGIN + x, &view.scale, canvas);
+        }
+        for run in placed.chunk_by(|a, b| a.1.focus == b.1.focus).filter(|run| run[0].1.focus) {
+            let (first, last) = (&run[0], &run[run.len() - 1]);
+            canvas.body += &format!(
+                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"26\" rx=\"4\" \
+                 fill=\"none\" stroke=\"{INK}\" stroke-width=\"1.5\"/>\n",
+                MARGIN + first.0 - 1.0,
+                canvas.y - 2.0,
+                last.0 + last.1.width - first.0 + 2.0
+            );
         }
         canvas.skip(LINE);
     }
@@ -105,7 +123,7 @@ fn cells(field: &FieldUnits<'_>, view: &View<'_>, canvas: &Canvas) -> Vec<Cell> 
     let mut cells: Vec<Cell> = Vec::new();
     let mut space = false;
     let mut newline = false;
-    for piece in field.pieces() {
+    for (piece, focus) in field.pieces() {
         let (text, unit) = match piece {
             Piece::Plain(text) => (visible_lines(text, MARKS), None),
             Piece::Scored(unit) if unit.start == unit.end => {
@@ -124,6 +142,7 @@ fn cells(field: &FieldUnits<'_>, view: &View<'_>, canvas: &Canvas) -> Vec<Cell> 
                 }
                 for part in parts(word, (canvas.room() - 2.0 * PAD) / TEXT, canvas.font) {
                     let mut cell = cell(part, unit, first, view, canvas);
+                    cell.focus = focus;
                     let before = cells.last().map_or("", |cell| &cell.text);
                     if newline {
                         cell.start = Start::Must;
@@ -156,6 +175,7 @@ fn cell(text: String, unit: Option<&Unit>, first: bool, view: &View<'_>, canvas:
         number,
         score: unit.map(|unit| unit.score),
         special: unit.is_some_and(|unit| unit.special),
+        focus: false,
         width: width.max(below),
         gap: 0.0,
         start: Start::May,
@@ -206,7 +226,7 @@ fn draw_cell(cell: &Cell, x: f64, scale: &Scale, canvas: &mut Canvas) {
     canvas.body += "</g>\n";
 }
 
-fn shade(share: f64, scale: &Scale) -> Rgb {
+pub(super) fn shade(share: f64, scale: &Scale) -> Rgb {
     if scale.signed { diverging(share, Scheme::Light) } else { sequential(share, Scheme::Light) }
 }
 

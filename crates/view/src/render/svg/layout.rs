@@ -18,6 +18,8 @@ pub(super) struct Cell {
     /// The score to shade it by; None for text without a score.
     pub(super) score: Option<f64>,
     pub(super) special: bool,
+    /// Whether it is what the explanation is about.
+    pub(super) focus: bool,
     pub(super) width: f64,
     /// Space before it, unless it begins a line.
     pub(super) gap: f64,
@@ -165,6 +167,7 @@ mod tests {
             number: None,
             score: None,
             special: false,
+            focus: false,
             width: word.chars().count() as f64,
             gap: 1.0,
             start: if word.starts_with('#') { Start::Hardly } else { Start::May },

@@ -31,8 +31,8 @@ struct Atom<'a> {
 }
 
 /// Marks that must not begin a line, and marks that must not end one.
-const CLOSING: &str = "，。、！？；：」』）】》〉”’…,.!?;:)]}";
-const OPENING: &str = "「『（【《〈“‘([{";
+const CLOSING: &str = "，。、！？；：」』）】》〉”’…,.!?;:)]}⟧";
+const OPENING: &str = "「『（【《〈“‘([{⟦";
 
 /// Breaks spans into lines of at most `width` columns, indented by `indent`, and by `hanging` more
 /// after the first.

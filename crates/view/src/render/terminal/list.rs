@@ -70,6 +70,9 @@ fn sections(view: &View<'_>, marks: Marks) -> Vec<(Option<String>, Vec<Row>)> {
             let of_field = chosen.iter().filter(|(g, _)| *g == f);
             units = of_field.map(|(_, u)| &field.units[*u]).collect();
         }
+        if units.is_empty() && several {
+            continue;
+        }
         let title = several.then(|| visible(&field.field.name, marks).into_owned());
         let rows: Vec<Row> = units.into_iter().map(|unit| row(unit, view, marks)).collect();
         sections.push((title, rows));

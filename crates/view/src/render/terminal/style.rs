@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Colors;
 use crate::palette::{Rgb, ink};
-use crate::units::{Unit, View};
+use crate::units::Scale;
 
 /// How a run of text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,9 @@ pub(super) enum Hue {
 
 impl Style {
     /// Picks the style of a word: plain below a tenth of the strongest score.
-    pub(super) fn heat(unit: &Unit, view: &View<'_>) -> Self {
-        let share = view.scale.share(unit.score);
-        let hue = Hue::of(share, view.scale.signed);
+    pub(super) fn heat(score: f64, scale: &Scale) -> Self {
+        let share = scale.share(score);
+        let hue = Hue::of(share, scale.signed);
         match share.abs() {
             s if s >= 0.6 => Style::Heat(hue, 3),
             s if s >= 0.3 => Style::Heat(hue, 2),
