@@ -1,11 +1,13 @@
 //! Weights on disk: finding the files of a model, and reading tensors out of them.
 //!
-//! Four layouts are read: one safetensors file, shards of them with an index, and the same two for
-//! PyTorch's own files. A file is mapped into memory, and a tensor's bytes are read when they are
+//! Five layouts are read: one safetensors file, shards of them with an index, the same two for
+//! PyTorch's own files, and GGUF files, which hold configuration and tokenizer too. A file is mapped into memory, and a tensor's bytes are read when they are
 //! asked for. All files are taken to be hostile: whatever they hold, the result is a tensor or an
 //! error that names the file and the tensor, and no more memory is used than the file accounts for.
 
+mod blocks;
 mod bytes;
+pub(crate) mod gguf;
 mod pickle;
 mod safetensors;
 mod state_dict;
@@ -24,6 +26,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
+pub use self::blocks::BlockType;
 pub use self::bytes::Bytes;
 pub(crate) use self::bytes::{check_directory, exists, read_file};
 pub use self::tensor::{RawTensor, RawType};

@@ -178,6 +178,20 @@ impl Config {
         }
     }
 
+    /// A list of positive numbers, or `None` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and something else.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
+        if self.is_absent(key) {
+            return Ok(None);
+        }
+        let number = |value: &Value| value.as_f64().filter(|x| x.is_finite() && *x > 0.0);
+        let values = self.root.get(key).and_then(Value::as_array);
+        let numbers = values.and_then(|values| values.iter().map(number).collect());
+        numbers.map(Some).ok_or_else(|| self.bad(key, "a list of positive numbers"))
+    }
+
     /// An object inside this one, or `None` where the key is absent or null.
     ///
     /// # Errors

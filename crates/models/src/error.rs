@@ -46,6 +46,17 @@ pub enum Error {
         found: Option<String>,
     },
 
+    /// A directory holds several models in one file each.
+    #[error("{}: {count} GGUF files and no config.json", .dir.display())]
+    SeveralModels {
+        /// The directory.
+        dir: PathBuf,
+        /// The number of files.
+        count: usize,
+        /// The first of them.
+        first: PathBuf,
+    },
+
     /// A file has no bytes.
     #[error("{}: the file is empty", .path.display())]
     EmptyFile {
@@ -139,6 +150,17 @@ pub enum Error {
         /// The types that would do.
         expected: &'static str,
         /// The type in the file.
+        got: String,
+    },
+
+    /// A tensor is quantised in a way that is not read.
+    #[error("{}: tensor {tensor:?} is quantised as {got}", .path.display())]
+    UnknownBlocks {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What llama.cpp calls the type.
         got: String,
     },
 
@@ -402,6 +424,13 @@ impl Error {
                 }
                 _ => "name the model's directory".to_owned(),
             },
+            Self::SeveralModels { first, .. } => {
+                format!("name one of the files, such as {}", first.display())
+            }
+            Self::UnknownBlocks { .. } => {
+                "use a file quantised as Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K, or F16, BF16"
+                    .to_owned()
+            }
             Self::NoWeights { found: Some(found), .. } => {
                 format!("{found} is in a format that is not read: save the model as safetensors")
             }

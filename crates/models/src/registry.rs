@@ -6,6 +6,7 @@ use glossator_ops::{DType, Device};
 
 use crate::architectures::{Core, EncoderDecoder, Parts, SentenceEncoder, SingleStack};
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::gguf::{self, Gguf};
 use crate::config::Config;
 use crate::error::{Error, Result, clip};
 use crate::families;
@@ -102,11 +103,15 @@ impl Default for LoadOptions {
     }
 }
 
-/// Opens a Hugging Face model directory: `config.json`, a tokenizer, weights.
+/// Opens a Hugging Face model directory (`config.json`, a tokenizer, weights), or a GGUF file, or a
+/// directory with nothing else that is a model.
 ///
 /// # Errors
 /// If a part is missing, damaged, or of a kind that is not supported; the error says which.
 pub fn load(dir: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
+    if let Some(file) = gguf::find(dir)? {
+        return load_gguf(&file, options);
+    }
     let metadata = std::fs::metadata(dir).map_err(|error| Error::io(dir, error))?;
     if !metadata.is_dir() {
         return Err(Error::NotADirectory { path: dir.to_owned() });
@@ -120,6 +125,19 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
     let name = canonical.file_name().unwrap_or(canonical.as_os_str());
     let id = name.to_string_lossy().into_owned();
     let source = Source { id, config: &config, checkpoint, tokenizer, sentence };
+    source.assemble(family, task, options)
+}
+
+/// Opens a GGUF file, which holds all parts.
+fn load_gguf(path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
+    let bytes = gguf::map(path)?;
+    let file = Gguf::read(path, bytes.as_slice())?;
+    let config = file.config(bytes.as_slice())?;
+    let (family, task) = find(&config, false)?;
+    let tokenizer = Tokenizer::from_gguf(file.metadata())?;
+    let checkpoint = file.checkpoint(&bytes)?;
+    let id = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let source = Source { id, config: &config, checkpoint, tokenizer, sentence: None };
     source.assemble(family, task, options)
 }
 
