@@ -5,6 +5,7 @@
 //! asked for. All files are taken to be hostile: whatever they hold, the result is a tensor or an
 //! error that names the file and the tensor, and no more memory is used than the file accounts for.
 
+pub(crate) mod adapter;
 mod blocks;
 mod bytes;
 pub(crate) mod gguf;
@@ -54,6 +55,8 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Vec<WeightFile>,
     tensors: BTreeMap<String, Entry>,
+    /// What an adapter changes.
+    changes: BTreeMap<String, adapter::Change>,
     sha256: OnceLock<String>,
 }
 
@@ -131,6 +134,16 @@ impl Checkpoint {
     pub fn get(&self, name: &str) -> Result<RawTensor> {
         let missing = || Error::MissingTensor { path: self.path.clone(), tensor: name.to_owned() };
         let entry = self.tensors.get(name).ok_or_else(missing)?;
+        let raw = self.read(name, entry)?;
+        match self.changes.get(name) {
+            Some(change) => self.changed(raw, change),
+            None => Ok(raw),
+        }
+    }
+
+    /// Reads the tensor of an entry.
+    fn read(&self, name: &str, entry: &Entry) -> Result<RawTensor> {
+        let missing = || Error::MissingTensor { path: self.path.clone(), tensor: name.to_owned() };
         let file = self.files.get(entry.file).ok_or_else(missing)?;
         let storage = view::load(&file.path, name, &file.bytes, &entry.source)?;
         let bytes = entry
@@ -170,7 +183,8 @@ impl Checkpoint {
     }
 
     fn empty(path: PathBuf) -> Self {
-        Self { path, files: Vec::new(), tensors: BTreeMap::new(), sha256: OnceLock::new() }
+        let (files, tensors, changes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { path, files, tensors, changes, sha256: OnceLock::new() }
     }
 
     /// Opens one weight file and tells what is in it.

@@ -59,6 +59,16 @@ impl Config {
         &self.path
     }
 
+    /// The keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.root.keys().map(String::as_str)
+    }
+
+    /// Puts a value in the place of another.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.root.insert(key.to_owned(), value);
+    }
+
     /// The error of a value that cannot be used.
     pub(crate) fn bad(&self, key: &str, expected: &str) -> Error {
         let path = self.path.clone();

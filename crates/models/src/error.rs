@@ -57,6 +57,15 @@ pub enum Error {
         first: PathBuf,
     },
 
+    /// The model that an adapter changes is not there.
+    #[error("{}: the base model {base:?} is not there", .path.display())]
+    NoBase {
+        /// The adapter's settings.
+        path: PathBuf,
+        /// What they call the model.
+        base: String,
+    },
+
     /// A file has no bytes.
     #[error("{}: the file is empty", .path.display())]
     EmptyFile {
@@ -426,6 +435,11 @@ impl Error {
             },
             Self::SeveralModels { first, .. } => {
                 format!("name one of the files, such as {}", first.display())
+            }
+            Self::NoBase { .. } => {
+                "correct base_model_name_or_path to a directory (from the adapter's own), or to a \
+                 model that has been downloaded"
+                    .to_owned()
             }
             Self::UnknownBlocks { .. } => {
                 "use a file quantised as Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K, or F16, BF16"
