@@ -292,7 +292,7 @@ impl<'de> serde::Deserialize<'de> for Pairs {
 }
 
 /// Whether a name is one of a file in the directory at hand, on every operating system.
-fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     matches!(components.next(), Some(Component::Normal(part)) if part == name)
         && components.next().is_none()

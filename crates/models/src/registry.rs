@@ -164,9 +164,12 @@ fn open_adapter(dir: &Path) -> Result<Opened> {
         let base = clip(adapter.base().unwrap_or_default().to_owned());
         Error::NoBase { path: settings.path().to_owned(), base }
     };
-    if !exists(&base)? {
-        return Err(no_base());
-    }
+    let base = if exists(&base)? {
+        base
+    } else {
+        let named = crate::hub::ModelId::parse(adapter.base()?).map_err(|_| no_base())?;
+        crate::hub::Hub::from_env()?.find(&named)?
+    };
     if adapter::is_one(&base)? {
         return Err(settings.unsupported("base_model_name_or_path", "a model, not an adapter"));
     }

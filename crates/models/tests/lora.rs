@@ -2,7 +2,6 @@
 //! that do not fit give errors that say so.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "`--nocapture` shows the accuracy that is reached")]
 
 mod common;
 #[expect(dead_code, reason = "shared with tests that need more of it")]
@@ -191,6 +190,19 @@ fn heads_are_replaced_and_patterns_give_ranks() {
 }
 
 #[test]
+fn embeddings_may_be_adapted() {
+    let module = "model.embed_tokens";
+    let adapter = Adapter::of("llama")
+        .tensor(&format!("{module}.lora_embedding_A"), numbers(2, 274))
+        .tensor(&format!("{module}.lora_embedding_B"), numbers(16, 2));
+    let expected = merged("llama", |tensors| {
+        let weight = tensors.get_mut(&format!("{module}.weight")).unwrap();
+        *weight = (&*weight + product(2, 274, 16, 3.0).t().unwrap()).unwrap();
+    });
+    assert_agree(&adapter, expected.path(), "llama");
+}
+
+#[test]
 fn a_quantised_base_may_be_adapted() {
     let path = testdata("gguf/mixed.gguf");
     let module = "model.layers.0.self_attn.q_proj";
@@ -229,8 +241,12 @@ fn what_does_not_fit_is_named() {
     good().set("base_model_name_or_path", "").fails("base_model_name_or_path");
     let missing = good().set("base_model_name_or_path", "../nowhere");
     assert!(matches!(missing.error(), Error::NoBase { .. }));
+    let by_id = good().set("base_model_name_or_path", "glossator-tests/is-not-there");
+    assert!(matches!(by_id.error(), Error::NotCached { .. }));
     good().change("bert.encoder.layer.7.x", 2, 16, 16).fails("has no tensor");
-    good().change("bert.encoder.layer.1.attention.self.key", 2, 8, 16).fails("the change has shape");
+    good()
+        .change("bert.encoder.layer.1.attention.self.key", 2, 8, 16)
+        .fails("the change has shape");
     let half = Adapter::of("bert-cls").tensor(&format!("{module}.lora_A.weight"), numbers(2, 16));
     half.fails("expected both lora_A and lora_B");
     good().tensor("x.lora_magnitude_vector", numbers(1, 1)).fails("not known");
