@@ -115,19 +115,19 @@ impl Hub {
         id: &ModelId,
         progress: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<PathBuf> {
-        Session::new(self, id).run(progress)
+        Fetcher::new(self, id).run(progress)
     }
 }
 
 /// One download.
-struct Session<'a> {
+struct Fetcher<'a> {
     hub: &'a Hub,
     id: &'a ModelId,
     agent: ureq::Agent,
     repository: PathBuf,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Fetcher<'a> {
     fn new(hub: &'a Hub, id: &'a ModelId) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)

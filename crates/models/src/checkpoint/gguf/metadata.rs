@@ -9,6 +9,9 @@ use crate::error::{Error, Result, clip};
 /// The keys of a file. Files in use have some forty.
 const MAX_KEYS: u64 = 1 << 16;
 
+/// The values of a list that is read; merges, the longest lists in use, are half a million.
+const MAX_LIST: usize = 1 << 23;
+
 /// A value as it stands in the file; text and lists are parts of it.
 #[derive(Debug, Clone, Copy)]
 enum Value<'a> {
@@ -286,6 +289,9 @@ impl<'a> Metadata<'a> {
     ) -> Result<Option<Vec<T>>> {
         match self.values.get(key) {
             None => Ok(None),
+            Some(Value::List(list)) if list.count > MAX_LIST => {
+                Err(self.bad(key, &format!("at most {MAX_LIST} values")))
+            }
             Some(Value::List(list)) => {
                 let values: Option<Vec<T>> = list.values().map(convert).collect();
                 values.map(Some).ok_or_else(|| self.bad(key, expected))
