@@ -1,11 +1,14 @@
 //! Weights on disk: finding the files of a model, and reading tensors out of them.
 //!
-//! Four layouts are read: one safetensors file, shards of them with an index, and the same two for
-//! PyTorch's own files. A file is mapped into memory, and a tensor's bytes are read when they are
+//! Five layouts are read: one safetensors file, shards of them with an index, the same two for
+//! PyTorch's own files, and GGUF files, which hold configuration and tokenizer too. A file is mapped into memory, and a tensor's bytes are read when they are
 //! asked for. All files are taken to be hostile: whatever they hold, the result is a tensor or an
 //! error that names the file and the tensor, and no more memory is used than the file accounts for.
 
+pub(crate) mod adapter;
+mod blocks;
 mod bytes;
+pub(crate) mod gguf;
 mod pickle;
 mod safetensors;
 mod state_dict;
@@ -24,6 +27,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
+pub use self::blocks::BlockType;
 pub use self::bytes::Bytes;
 pub(crate) use self::bytes::{check_directory, exists, read_file};
 pub use self::tensor::{RawTensor, RawType};
@@ -51,6 +55,8 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Vec<WeightFile>,
     tensors: BTreeMap<String, Entry>,
+    /// What an adapter changes.
+    changes: BTreeMap<String, adapter::Change>,
     sha256: OnceLock<String>,
 }
 
@@ -128,6 +134,16 @@ impl Checkpoint {
     pub fn get(&self, name: &str) -> Result<RawTensor> {
         let missing = || Error::MissingTensor { path: self.path.clone(), tensor: name.to_owned() };
         let entry = self.tensors.get(name).ok_or_else(missing)?;
+        let raw = self.read(name, entry)?;
+        match self.changes.get(name) {
+            Some(change) => self.changed(raw, change),
+            None => Ok(raw),
+        }
+    }
+
+    /// Reads the tensor of an entry.
+    fn read(&self, name: &str, entry: &Entry) -> Result<RawTensor> {
+        let missing = || Error::MissingTensor { path: self.path.clone(), tensor: name.to_owned() };
         let file = self.files.get(entry.file).ok_or_else(missing)?;
         let storage = view::load(&file.path, name, &file.bytes, &entry.source)?;
         let bytes = entry
@@ -167,7 +183,8 @@ impl Checkpoint {
     }
 
     fn empty(path: PathBuf) -> Self {
-        Self { path, files: Vec::new(), tensors: BTreeMap::new(), sha256: OnceLock::new() }
+        let (files, tensors, changes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { path, files, tensors, changes, sha256: OnceLock::new() }
     }
 
     /// Opens one weight file and tells what is in it.
@@ -275,7 +292,7 @@ impl<'de> serde::Deserialize<'de> for Pairs {
 }
 
 /// Whether a name is one of a file in the directory at hand, on every operating system.
-fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     matches!(components.next(), Some(Component::Normal(part)) if part == name)
         && components.next().is_none()

@@ -59,6 +59,16 @@ impl Config {
         &self.path
     }
 
+    /// The keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.root.keys().map(String::as_str)
+    }
+
+    /// Puts a value in the place of another.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.root.insert(key.to_owned(), value);
+    }
+
     /// The error of a value that cannot be used.
     pub(crate) fn bad(&self, key: &str, expected: &str) -> Error {
         let path = self.path.clone();
@@ -176,6 +186,20 @@ impl Config {
             }
             Some(_) => Err(self.bad(key, "a list of strings")),
         }
+    }
+
+    /// A list of positive numbers, or `None` where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and something else.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
+        if self.is_absent(key) {
+            return Ok(None);
+        }
+        let number = |value: &Value| value.as_f64().filter(|x| x.is_finite() && *x > 0.0);
+        let values = self.root.get(key).and_then(Value::as_array);
+        let numbers = values.and_then(|values| values.iter().map(number).collect());
+        numbers.map(Some).ok_or_else(|| self.bad(key, "a list of positive numbers"))
     }
 
     /// An object inside this one, or `None` where the key is absent or null.

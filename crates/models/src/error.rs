@@ -46,6 +46,75 @@ pub enum Error {
         found: Option<String>,
     },
 
+    /// A directory holds several models in one file each.
+    #[error("{}: {count} GGUF files and no config.json", .dir.display())]
+    SeveralModels {
+        /// The directory.
+        dir: PathBuf,
+        /// The number of files.
+        count: usize,
+        /// The first of them.
+        first: PathBuf,
+    },
+
+    /// The model that an adapter changes is not there.
+    #[error("{}: the base model {base:?} is not there", .path.display())]
+    NoBase {
+        /// The adapter's settings.
+        path: PathBuf,
+        /// What they call the model.
+        base: String,
+    },
+
+    /// What should name a model on the hub does not.
+    #[error("{id:?} is not the id of a model")]
+    BadModelId {
+        /// The text.
+        id: String,
+    },
+
+    /// The environment does not say where the cache of models is.
+    #[error("no directory for the cache of models")]
+    NoCache,
+
+    /// A model is not in the cache, or not whole.
+    #[error("{id}: not in the cache {}", .cache.display())]
+    NotCached {
+        /// The model.
+        id: String,
+        /// The cache.
+        cache: PathBuf,
+    },
+
+    /// A repository without files that are read, or with several GGUF files.
+    #[error(
+        "{id}: expected weights in one format and config.json, or one GGUF file; got {gguf} GGUF files"
+    )]
+    NothingToDownload {
+        /// The model.
+        id: String,
+        /// The number of GGUF files.
+        gguf: usize,
+    },
+
+    /// A server answers that it will not give what it was asked for.
+    #[error("{url}: the server answered {status}")]
+    Refused {
+        /// The address.
+        url: String,
+        /// The number of the answer.
+        status: u16,
+    },
+
+    /// A transfer failed.
+    #[error("{url}: {what}")]
+    Download {
+        /// The address.
+        url: String,
+        /// The reason.
+        what: String,
+    },
+
     /// A file has no bytes.
     #[error("{}: the file is empty", .path.display())]
     EmptyFile {
@@ -139,6 +208,17 @@ pub enum Error {
         /// The types that would do.
         expected: &'static str,
         /// The type in the file.
+        got: String,
+    },
+
+    /// A tensor is quantised in a way that is not read.
+    #[error("{}: tensor {tensor:?} is quantised as {got}", .path.display())]
+    UnknownBlocks {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What llama.cpp calls the type.
         got: String,
     },
 
@@ -402,6 +482,48 @@ impl Error {
                 }
                 _ => "name the model's directory".to_owned(),
             },
+            Self::SeveralModels { first, .. } => {
+                format!("name one of the files, such as {}", first.display())
+            }
+            Self::NoBase { .. } => {
+                "correct base_model_name_or_path to a directory (from the adapter's own), or to a \
+                 model that has been downloaded"
+                    .to_owned()
+            }
+            Self::BadModelId { .. } => {
+                "name a directory, a GGUF file, or a model as org/name or org/name@revision"
+                    .to_owned()
+            }
+            Self::NoCache => "set HF_HOME to a directory".to_owned(),
+            Self::NotCached { id, .. } => {
+                let (repository, revision) = id.split_once('@').unwrap_or((id, "main"));
+                let revision = match revision {
+                    "main" => String::new(),
+                    other => format!(" --revision {other}"),
+                };
+                format!("get it with `hf download {repository}{revision}`, or name a directory")
+            }
+            Self::NothingToDownload { .. } => {
+                "download the file that you want by hand, and name it".to_owned()
+            }
+            Self::Refused { status: 401 | 403, .. } => {
+                "set HF_TOKEN to a token that may read the model; its page may have conditions to \
+                 accept first"
+                    .to_owned()
+            }
+            Self::Refused { status: 404, .. } => {
+                "check the model's id and revision; one that is not public needs HF_TOKEN".to_owned()
+            }
+            Self::Refused { .. } | Self::Download { .. } => {
+                "check the connection and try again: what has arrived is kept".to_owned()
+            }
+            Self::UnknownBlocks { .. } => {
+                "use a file quantised as Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K, or F16, BF16"
+                    .to_owned()
+            }
+            Self::NoWeights { dir, found: Some(found), .. } if found.ends_with(".gguf") => {
+                format!("name the GGUF file itself: {}", dir.join(found).display())
+            }
             Self::NoWeights { found: Some(found), .. } => {
                 format!("{found} is in a format that is not read: save the model as safetensors")
             }

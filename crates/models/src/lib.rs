@@ -22,6 +22,7 @@ pub mod config;
 pub mod error;
 pub mod families;
 pub mod heads;
+pub mod hub;
 pub mod registry;
 pub mod text;
 

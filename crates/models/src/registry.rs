@@ -5,7 +5,9 @@ use std::path::Path;
 use glossator_ops::{DType, Device};
 
 use crate::architectures::{Core, EncoderDecoder, Parts, SentenceEncoder, SingleStack};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::adapter::{self, Adapter};
+use crate::checkpoint::gguf::{self, Gguf};
+use crate::checkpoint::{Checkpoint, exists};
 use crate::config::Config;
 use crate::error::{Error, Result, clip};
 use crate::families;
@@ -102,34 +104,133 @@ impl Default for LoadOptions {
     }
 }
 
-/// Opens a Hugging Face model directory: `config.json`, a tokenizer, weights.
+/// Opens a Hugging Face model directory (`config.json`, a tokenizer, weights), a GGUF file or a
+/// directory with one, or a LoRA adapter whose base model is one of these.
 ///
 /// # Errors
 /// If a part is missing, damaged, or of a kind that is not supported; the error says which.
-pub fn load(dir: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
-    let metadata = std::fs::metadata(dir).map_err(|error| Error::io(dir, error))?;
-    if !metadata.is_dir() {
-        return Err(Error::NotADirectory { path: dir.to_owned() });
-    }
-    let config = Config::open(dir)?;
-    let sentence = SentenceSettings::open(dir)?;
-    let (family, task) = find(&config, sentence.is_some())?;
-    let tokenizer = Tokenizer::from_dir(dir)?;
-    let checkpoint = Checkpoint::open(dir)?;
-    let canonical = dir.canonicalize().map_err(|error| Error::io(dir, error))?;
-    let name = canonical.file_name().unwrap_or(canonical.as_os_str());
-    let id = name.to_string_lossy().into_owned();
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
+    let opened = if adapter::is_one(path)? { open_adapter(path)? } else { open(path)? };
+    let Opened { id, config, checkpoint, tokenizer, sentence, family, task } = opened;
     let source = Source { id, config: &config, checkpoint, tokenizer, sentence };
     source.assemble(family, task, options)
 }
 
-/// What a model directory is, by its configuration alone: no weights are read.
+/// What a model is, by its configuration alone: no weights are read.
 ///
 /// # Errors
 /// If the configuration is missing, damaged, or names a family or task that is not supported.
-pub fn identify(dir: &Path) -> Result<(&'static Family, Task)> {
-    let config = Config::open(dir)?;
-    find(&config, SentenceSettings::open(dir)?.is_some())
+pub fn identify(path: &Path) -> Result<(&'static Family, Task)> {
+    if adapter::is_one(path)? {
+        let opened = open_adapter(path)?;
+        return Ok((opened.family, opened.task));
+    }
+    if gguf::find(path)?.is_some() {
+        let opened = open(path)?;
+        return Ok((opened.family, opened.task));
+    }
+    let config = Config::open(path)?;
+    find(&config, SentenceSettings::open(path)?.is_some())
+}
+
+/// A model whose files have been found and checked.
+struct Opened {
+    id: String,
+    config: Config,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    sentence: Option<SentenceSettings>,
+    family: &'static Family,
+    task: Task,
+}
+
+fn open(path: &Path) -> Result<Opened> {
+    if let Some(file) = gguf::find(path)? {
+        return open_gguf(&file);
+    }
+    let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
+    if !metadata.is_dir() {
+        return Err(Error::NotADirectory { path: path.to_owned() });
+    }
+    let config = Config::open(path)?;
+    let sentence = SentenceSettings::open(path)?;
+    let (family, task) = find(&config, sentence.is_some())?;
+    let tokenizer = Tokenizer::from_dir(path)?;
+    let checkpoint = Checkpoint::open(path)?;
+    Ok(Opened { id: name_of(path)?, config, checkpoint, tokenizer, sentence, family, task })
+}
+
+/// Opens a GGUF file, which holds all parts.
+fn open_gguf(path: &Path) -> Result<Opened> {
+    let bytes = gguf::map(path)?;
+    let file = Gguf::read(path, bytes.as_slice())?;
+    let config = file.config(bytes.as_slice())?;
+    let (family, task) = find(&config, false)?;
+    let tokenizer = Tokenizer::from_gguf(file.metadata())?;
+    let checkpoint = file.checkpoint(&bytes)?;
+    let id = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(Opened { id, config, checkpoint, tokenizer, sentence: None, family, task })
+}
+
+/// Opens the model that an adapter is for, and changes it.
+fn open_adapter(dir: &Path) -> Result<Opened> {
+    let adapter = Adapter::open(dir)?;
+    let settings = adapter.settings();
+    let base = dir.join(adapter.base()?);
+    let no_base = || {
+        let base = clip(adapter.base().unwrap_or_default().to_owned());
+        Error::NoBase { path: settings.path().to_owned(), base }
+    };
+    let base = if exists(&base)? {
+        base
+    } else {
+        let named = crate::hub::ModelId::parse(adapter.base()?).map_err(|_| no_base())?;
+        crate::hub::Hub::from_env()?.find(&named)?
+    };
+    if adapter::is_one(&base)? {
+        return Err(settings.unsupported("base_model_name_or_path", "a model, not an adapter"));
+    }
+    let mut opened = open(&base)?;
+    let replaced = opened.checkpoint.adapt(&adapter, opened.family.prefix)?;
+    let task = match settings.string("task_type")? {
+        Some("SEQ_CLS") => Some(Task::TextClassification),
+        Some("TOKEN_CLS") => Some(Task::TokenClassification),
+        Some("QUESTION_ANS") => Some(Task::QuestionAnswering),
+        _ => None,
+    };
+    if let Some(task) = task.filter(|&task| task != opened.task) {
+        let known = opened.family.tasks().contains(&task);
+        opened.task = known.then_some(task).ok_or_else(|| {
+            settings.unsupported("task_type", "a task that the base model's family has")
+        })?;
+    }
+    // A new head is not described anywhere but by its shape.
+    let config = &mut opened.config;
+    if config.is_absent("id2label") && config.is_absent("num_labels") {
+        let shape =
+            |name: &String| opened.checkpoint.describe(name).map(|(shape, _)| shape.to_vec());
+        let head =
+            replaced.iter().filter(|name| ["score", "classifier"].iter().any(|h| name.contains(h)));
+        let rows = head.filter_map(shape).find_map(|shape| (shape.len() == 2).then(|| shape[0]));
+        if let Some(rows) = rows {
+            config.set("num_labels", rows.into());
+        }
+    }
+    if replaced.iter().any(|name| name == "lm_head.weight") {
+        config.set("tie_word_embeddings", false.into());
+    }
+    if exists(&dir.join("tokenizer.json"))? {
+        opened.tokenizer = Tokenizer::from_dir(dir)?;
+    }
+    opened.id = name_of(dir)?;
+    Ok(opened)
+}
+
+/// What a directory is called, wherever it is named from.
+fn name_of(dir: &Path) -> Result<String> {
+    let canonical = dir.canonicalize().map_err(|error| Error::io(dir, error))?;
+    let name = canonical.file_name().unwrap_or(canonical.as_os_str());
+    Ok(name.to_string_lossy().into_owned())
 }
 
 /// The parts of a model directory.

@@ -7,6 +7,7 @@
 
 mod declared;
 mod encoding;
+mod gguf;
 mod wordpiece;
 mod words;
 
@@ -17,6 +18,7 @@ pub use self::declared::SpecialTokens;
 use self::declared::{Declared, Role};
 pub use self::encoding::{Encoding, Field, Token, Written};
 pub use self::wordpiece::WordPieceOptions;
+use crate::checkpoint::gguf::Metadata;
 use crate::checkpoint::{check_directory, exists, read_file};
 use crate::error::{Error, Result};
 
@@ -65,6 +67,15 @@ impl Tokenizer {
             };
         }
         Err(Error::NoTokenizer { dir: dir.to_owned(), looked_for: CANDIDATES })
+    }
+
+    /// Makes the tokenizer that the metadata of a GGUF file describes.
+    ///
+    /// # Errors
+    /// If the metadata lacks a part, contradicts itself, or asks for what is not supported.
+    pub(crate) fn from_gguf(metadata: &Metadata<'_>) -> Result<Self> {
+        let (json, declared) = gguf::describe(metadata)?;
+        Self::parse(&json, metadata.path().display().to_string(), &declared)
     }
 
     /// Reads the content of a `tokenizer.json`.

@@ -22,6 +22,7 @@ pub struct Bytes {
 enum Owner {
     Mapped(Arc<Mmap>),
     Heap(Arc<Vec<u8>>),
+    Numbers(Arc<Vec<f64>>),
     Static(&'static [u8]),
 }
 
@@ -32,9 +33,19 @@ impl Bytes {
         let all: &[u8] = match &self.owner {
             Owner::Mapped(map) => map,
             Owner::Heap(heap) => heap,
+            Owner::Numbers(numbers) => bytemuck::cast_slice(numbers),
             Owner::Static(bytes) => bytes,
         };
         all.get(self.range.clone()).unwrap_or_default()
+    }
+
+    /// Numbers in double precision, little endian as in a file.
+    pub(super) fn from_numbers(mut numbers: Vec<f64>) -> Self {
+        for number in &mut numbers {
+            *number = f64::from_bits(number.to_bits().to_le());
+        }
+        let range = 0..size_of_val(&*numbers);
+        Self { owner: Owner::Numbers(Arc::new(numbers)), range }
     }
 
     /// The number of bytes.

@@ -3,6 +3,7 @@
 use half::slice::HalfFloatSliceExt as _;
 use half::{bf16, f16};
 
+use super::blocks::BlockType;
 use super::bytes::Bytes;
 use crate::error::{Error, Result};
 
@@ -42,13 +43,16 @@ pub enum RawType {
     U8,
     /// One byte, 0 or 1.
     Bool,
+    /// Quantised numbers.
+    Blocks(BlockType),
 }
 
 impl RawType {
-    /// The number of bytes of one number.
+    /// The number of bytes of one number; of one block, where numbers are quantised.
     #[must_use]
     pub fn size(self) -> usize {
         match self {
+            Self::Blocks(kind) => kind.bytes(),
             Self::F64 | Self::I64 | Self::U64 | Self::C64 => 8,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F16 | Self::BF16 | Self::I16 | Self::U16 => 2,
@@ -56,10 +60,20 @@ impl RawType {
         }
     }
 
-    /// The name that safetensors files use.
+    /// The numbers in [`RawType::size`] bytes: one, unless they are quantised.
+    #[must_use]
+    pub fn block(self) -> usize {
+        match self {
+            Self::Blocks(kind) => kind.numbers(),
+            _ => 1,
+        }
+    }
+
+    /// The name that safetensors files use, or GGUF files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Blocks(kind) => kind.name(),
             Self::F64 => "F64",
             Self::F32 => "F32",
             Self::F16 => "F16",
@@ -105,7 +119,7 @@ impl RawType {
     /// Whether [`RawTensor::to_f32_vec`] can read it.
     #[must_use]
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16)
+        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16 | Self::Blocks(_))
     }
 }
 
@@ -135,7 +149,7 @@ impl RawTensor {
     /// The number of numbers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len() / self.dtype.size()
+        self.bytes.len() / self.dtype.size() * self.dtype.block()
     }
 
     /// Whether there are no numbers.
@@ -185,6 +199,7 @@ impl RawTensor {
                 f32::from_bits(u32::from(u16::from_le_bytes(number)) << 16)
             }),
             RawType::F16 => f16_to_f32(bytes, out),
+            RawType::Blocks(kind) => kind.read_f32(bytes, out),
             _ => return Err(self.not_floats()),
         }
         Ok(())
@@ -202,6 +217,7 @@ impl RawTensor {
             RawType::F32 => each(bytes, &mut out, |number| f64::from(f32::from_le_bytes(number))),
             RawType::F16 => each(bytes, &mut out, |number| f16::from_le_bytes(number).to_f64()),
             RawType::BF16 => each(bytes, &mut out, |number| bf16::from_le_bytes(number).to_f64()),
+            RawType::Blocks(kind) => kind.read_f64(bytes, &mut out),
             _ => return Err(self.not_floats()),
         }
         Ok(out)

@@ -45,6 +45,19 @@ pub(super) struct View {
     offset: usize,
     /// The distance between neighbours on each axis; `None` if row-major without gaps.
     strides: Option<Vec<usize>>,
+    /// What has to be done to the numbers.
+    change: Change,
+}
+
+/// How the numbers in the file differ from those of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Not at all.
+    None,
+    /// In each of so many heads, rows of the first and of the second half alternate.
+    Alternating(usize),
+    /// They are larger by one; they are in single precision.
+    PlusOne,
 }
 
 /// The number of bytes of a tensor, or `None` if it is beyond counting.
@@ -52,13 +65,23 @@ pub(super) fn byte_size(shape: &[usize], dtype: RawType) -> Option<usize> {
     // A zero axis does not excuse the product of the others from fitting, as in safetensors.
     let numbers = shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis))?;
     // A slice can have at most `isize::MAX` bytes.
-    numbers.checked_mul(dtype.size()).filter(|&bytes| isize::try_from(bytes).is_ok())
+    // Blocks do not cross rows.
+    if dtype.block() > 1 && shape.last().is_none_or(|row| row % dtype.block() != 0) {
+        return None;
+    }
+    let blocks = numbers / dtype.block();
+    blocks.checked_mul(dtype.size()).filter(|&bytes| isize::try_from(bytes).is_ok())
 }
 
 impl View {
     /// A tensor that is its whole storage.
     pub(super) fn whole(dtype: RawType, shape: Vec<usize>) -> Self {
-        Self { dtype, shape, offset: 0, strides: None }
+        Self::changed(dtype, shape, Change::None)
+    }
+
+    /// A tensor that is its whole storage, in which its numbers are not as they should be.
+    pub(super) fn changed(dtype: RawType, shape: Vec<usize>, change: Change) -> Self {
+        Self { dtype, shape, offset: 0, strides: None, change }
     }
 
     /// A tensor that is a part of a storage of `storage` bytes.
@@ -104,7 +127,8 @@ impl View {
             let end = end.map_or_else(|| "beyond counting".to_owned(), |end| end.to_string());
             return Err(format!("its last byte is {end} of a storage of {storage}"));
         }
-        Ok(Self { dtype, shape, offset, strides: (!dense).then_some(strides) })
+        let strides = (!dense).then_some(strides);
+        Ok(Self { dtype, shape, offset, strides, change: Change::None })
     }
 
     /// The tensor's bytes in row-major order: a part of `storage` where that is possible, else a
@@ -112,7 +136,12 @@ impl View {
     pub(super) fn collect(&self, storage: &Bytes) -> Option<Bytes> {
         let size = byte_size(&self.shape, self.dtype)?;
         let Some(strides) = &self.strides else {
-            return storage.slice(self.offset..self.offset.checked_add(size)?);
+            let stored = storage.slice(self.offset..self.offset.checked_add(size)?)?;
+            return match self.change {
+                Change::None => Some(stored),
+                Change::Alternating(heads) => self.apart(heads, stored.as_slice()),
+                Change::PlusOne => Some(less_one(stored.as_slice())),
+            };
         };
         let mut out = Vec::with_capacity(size);
         if size > 0 {
@@ -126,6 +155,32 @@ impl View {
         }
         Some(out.into())
     }
+}
+
+impl View {
+    /// The rows with the two halves of each head one after the other.
+    fn apart(&self, heads: usize, stored: &[u8]) -> Option<Bytes> {
+        let rows = *self.shape.first()?;
+        let width = rows.checked_div(heads).filter(|w| w % 2 == 0 && w * heads == rows)?;
+        let mut out = Vec::with_capacity(stored.len());
+        if width > 0 {
+            let row = stored.len() / rows;
+            for head in stored.chunks(row.checked_mul(width)?.max(1)) {
+                for i in (0..width).step_by(2).chain((1..width).step_by(2)) {
+                    out.extend_from_slice(head.get(i * row..(i + 1) * row)?);
+                }
+            }
+        }
+        Some(out.into())
+    }
+}
+
+/// Numbers in single precision, each less one. It is exact for what was a number in single
+/// precision before one was added to it.
+fn less_one(stored: &[u8]) -> Bytes {
+    let (numbers, _) = stored.as_chunks::<4>();
+    let less = |number: &[u8; 4]| (f32::from_le_bytes(*number) - 1.0).to_le_bytes();
+    numbers.iter().flat_map(less).collect::<Vec<u8>>().into()
 }
 
 /// Whether strides describe row-major order without gaps; an axis of one may have any stride.

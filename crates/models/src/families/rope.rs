@@ -40,8 +40,18 @@ pub(super) fn rotary(config: &Config, keys: RopeKeys, width: usize) -> Result<Ar
         }
         _ => config.number_or(keys.base, keys.default_base)?,
     };
-    let frequencies: Vec<f64> =
+    let mut frequencies: Vec<f64> =
         (0..width / 2).map(|i| base.powf(-2.0 * i as f64 / width as f64)).collect();
+    // GGUF files hold Llama 3's scaling as the factors that come of it.
+    if let Some(section) = &section
+        && let Some(factors) = section.numbers("frequency_factors")?
+    {
+        if factors.len() != frequencies.len() {
+            let what = format!("expected {} frequency_factors", frequencies.len());
+            return Err(config.contradiction(what));
+        }
+        frequencies.iter_mut().zip(factors).for_each(|(frequency, factor)| *frequency /= factor);
+    }
     let Some(scaling) = section.or(old) else {
         return Ok(Arc::new(RotarySettings { frequencies, scale: 1.0 }));
     };
