@@ -103,9 +103,13 @@ pub(crate) struct ExplainArgs {
     #[arg(long, help_heading = "Input")]
     pub(crate) truncate: bool,
 
-    /// Hugging Face model directory, or the name of a bundled model [default: sentiment-en]
-    #[arg(long, value_name = "DIR", help_heading = "Model and target")]
+    /// Hugging Face model directory, GGUF file, LoRA adapter, the id of a model in the local
+    /// Hugging Face cache (org/name), or the name of a bundled model [default: sentiment-en]
+    #[arg(long, value_name = "MODEL", help_heading = "Model and target")]
     pub(crate) model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
 
     /// What to explain: predicted, a label, a kind of entity, a token of a language model, words of
     /// the context, or A-vs-B (why A rather than B) [default: predicted]
@@ -212,10 +216,34 @@ pub(crate) struct ModelsArgs {
 pub(crate) enum ModelsCommand {
     /// Show what a model is and does, or why it cannot be used
     Inspect {
-        /// Hugging Face model directory, or the name of a bundled model
-        #[arg(value_name = "DIR")]
+        /// Hugging Face model directory, GGUF file, model id, or the name of a bundled model
+        #[arg(value_name = "MODEL")]
         model: PathBuf,
+
+        #[command(flatten)]
+        download: Download,
     },
+}
+
+/// Whether a model may be fetched.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Download {
+    /// Fetch a model that is named by its id from the Hugging Face hub, into the local cache
+    #[cfg(feature = "download")]
+    #[arg(long, help_heading = "Model and target")]
+    download: bool,
+}
+
+impl Download {
+    #[cfg(feature = "download")]
+    pub(crate) fn asked(self) -> bool {
+        self.download
+    }
+
+    #[cfg(not(feature = "download"))]
+    pub(crate) fn asked(self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

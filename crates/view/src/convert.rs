@@ -21,7 +21,7 @@ pub struct Head {
 impl Head {
     /// The model and method as the wire names them. `sha256` is of the weights, where known.
     pub fn new(info: &ModelInfo, sha256: Option<String>, method: &dyn Method) -> Self {
-        let settings = method.settings().into_iter();
+        let settings = method.settings_for(info).into_iter();
         let settings: BTreeMap<String, Value> =
             settings.map(|(name, setting)| (name.to_owned(), value(setting))).collect();
         Self {

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
         // Fails only if the pool exists already, which nothing has made yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
-    let source = Source::find(args.model.as_deref())?;
+    let source = Source::find(args.model.as_deref(), args.download.asked())?;
     if let (Some((_, task)), Some(path)) = (source.identify(), &args.model) {
         task::check_task(args, &path.display().to_string(), task)?;
     }

@@ -15,7 +15,7 @@ use crate::model::Source;
 pub(crate) fn run(args: &ModelsArgs) -> Result<Exit, Stop> {
     match &args.command {
         None => list(),
-        Some(ModelsCommand::Inspect { model }) => inspect(model),
+        Some(ModelsCommand::Inspect { model, download }) => inspect(model, download.asked()),
     }
 }
 
@@ -70,8 +70,8 @@ fn wrapped(items: &str, indent: usize) -> String {
     lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
 }
 
-fn inspect(path: &Path) -> Result<Exit, Stop> {
-    let source = Source::find(Some(path))?;
+fn inspect(path: &Path, download: bool) -> Result<Exit, Stop> {
+    let source = Source::find(Some(path), download)?;
     match source.load() {
         Ok(model) => print(&described(model.as_ref())),
         Err(error) => {

@@ -153,8 +153,11 @@ fn answer(
     Ok(target)
 }
 
+/// The bytes of an answer, if there is one, and its first and last token.
+type Located = (Option<Range<usize>>, (usize, usize));
+
 /// The tokens of a part of the context, by its text.
-fn located(encoding: &Encoding, text: &str) -> Result<(Option<Range<usize>>, (usize, usize))> {
+fn located(encoding: &Encoding, text: &str) -> Result<Located> {
     let context = encoding.fields.get(CONTEXT).map_or("", |field| field.text.as_str());
     let missing = || {
         bad_input(

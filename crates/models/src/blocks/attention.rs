@@ -57,7 +57,19 @@ pub(crate) struct Scope<'a> {
 
 /// Keys and values of the tokens so far: `[batch, tokens, 2 * heads.keys * heads.width]`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct KeyValues(pub(crate) Option<Tensor>);
+pub(crate) struct KeyValues(Option<Tensor>);
+
+impl KeyValues {
+    /// All so far, with these behind them.
+    fn append(&mut self, new: Tensor) -> Result<Tensor> {
+        let all = match self.0.take() {
+            Some(before) => Tensor::cat(&[before, new], 1)?,
+            None => new,
+        };
+        self.0 = Some(all.clone());
+        Ok(all)
+    }
+}
 
 impl Attention {
     /// The attended values of the rows in scope, projected.
@@ -105,14 +117,7 @@ impl Attention {
         let q = self.turned_queries(&self.query.forward(rows)?, &queries)?;
         let kv = self.key_values(x, &positions)?;
         let kv = match cache {
-            Some(KeyValues(cached)) => {
-                let all = match cached.take() {
-                    Some(before) => Tensor::cat(&[before, kv], 1)?,
-                    None => kv,
-                };
-                *cached = Some(all.clone());
-                all
-            }
+            Some(cache) => cache.append(kv)?,
             None => kv,
         };
         if let Some(disentangled) = &self.disentangled {

@@ -51,10 +51,10 @@ impl Norms {
     }
 
     fn read(&self, x: &Tensor) -> Result<Tensor> {
-        maybe(self.before.as_ref(), x.clone())
+        maybe(self.before.as_ref(), x)
     }
 
-    fn added(&self, x: Tensor) -> Result<Tensor> {
+    fn added(&self, x: &Tensor) -> Result<Tensor> {
         maybe(self.after.as_ref(), x)
     }
 
@@ -95,23 +95,23 @@ impl Layer {
     ) -> Result<Tensor> {
         let norms = &self.attention_norms;
         let attended = self.attention.forward(l, &norms.read(x)?, scope, cache, trace)?;
-        let attended = trace.at(Site::AttentionOutput(l), norms.added(attended)?)?;
+        let attended = trace.at(Site::AttentionOutput(l), norms.added(&attended)?)?;
         let x = match scope.rows {
             Some(rows) => select(x, rows)?,
             None => x.clone(),
         };
         let norms = &self.feed_forward_norms;
         if self.parallel {
-            let fed = norms.added(self.feed_forward.forward(&norms.read(&x)?)?)?;
+            let fed = norms.added(&self.feed_forward.forward(&norms.read(&x)?)?)?;
             let fed = trace.at(Site::Mlp(l), fed)?;
             return Ok(((attended + fed)? + x)?);
         }
         let mut x = self.attention_norms.total(&attended, &x)?;
         if let (Some((cross, norms)), Some(memory)) = (&self.cross, memory) {
-            let found = norms.added(cross.forward(l, &norms.read(&x)?, memory, trace)?)?;
+            let found = norms.added(&cross.forward(l, &norms.read(&x)?, memory, trace)?)?;
             x = norms.total(&trace.at(Site::CrossAttentionOutput(l), found)?, &x)?;
         }
-        let fed = norms.added(self.feed_forward.forward(&norms.read(&x)?)?)?;
+        let fed = norms.added(&self.feed_forward.forward(&norms.read(&x)?)?)?;
         let fed = trace.at(Site::Mlp(l), fed)?;
         norms.total(&fed, &x)
     }

@@ -38,6 +38,6 @@ impl Norm {
 }
 
 /// Applies a norm, if there is one.
-pub(crate) fn maybe(norm: Option<&Norm>, x: Tensor) -> Result<Tensor> {
-    norm.map_or(Ok(x.clone()), |norm| norm.forward(&x))
+pub(crate) fn maybe(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor> {
+    norm.map_or_else(|| Ok(x.clone()), |norm| norm.forward(x))
 }

@@ -179,7 +179,7 @@ fn convolution(builder: &Builder<'_>, shape: Shape) -> Result<Option<Convolution
     if size == 0 {
         return Ok(None);
     }
-    if config.count_or("conv_groups", 1)? != 1 || size % 2 == 0 {
+    if config.count_or("conv_groups", 1)? != 1 || size.is_multiple_of(2) {
         return Err(config.unsupported("conv_kernel_size", "an odd number, and conv_groups 1"));
     }
     let width = shape.width;

@@ -79,7 +79,7 @@ pub(super) fn build(builder: &Builder<'_>, recipe: &Recipe) -> Result<Parts> {
         return Err(config.contradiction(what));
     }
     let heads = Heads { queries, keys, width: config.count_or("head_dim", width / queries)? };
-    if heads.width == 0 || heads.width % 2 != 0 {
+    if heads.width == 0 || !heads.width.is_multiple_of(2) {
         return Err(config.bad("head_dim", "an even number"));
     }
     let hidden = config.count("intermediate_size")?;

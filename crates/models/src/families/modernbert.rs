@@ -75,7 +75,7 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
     };
     let width = shape.width;
     let count = config.count("num_attention_heads")?;
-    if width % (2 * count) != 0 {
+    if !width.is_multiple_of(2 * count) {
         let what =
             format!("hidden_size {width} is not an even multiple of num_attention_heads {count}");
         return Err(config.contradiction(what));
@@ -105,7 +105,7 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
     let layer = |l: usize| {
         let is_local = match kinds.as_ref().and_then(|kinds| kinds.get(l)) {
             Some(&kind) => kind == "sliding_attention",
-            None => l % every != 0,
+            None => !l.is_multiple_of(every),
         };
         let at = |name: &str| format!("model.layers.{l}.{name}");
         let packed = at("attn.Wqkv");

@@ -25,8 +25,15 @@ impl RopeKeys {
         Self { kind: None, base: "rope_theta", default_base: 10_000.0, scaled: true };
 }
 
+/// No published model comes near.
+const MAX_WIDTH: usize = 1 << 16;
+
 /// The rotations of the first `width` elements of a head.
 pub(super) fn rotary(config: &Config, keys: RopeKeys, width: usize) -> Result<Arc<RotarySettings>> {
+    // Before anything of that size is made.
+    if width > MAX_WIDTH {
+        return Err(config.contradiction(format!("heads of {width} elements are not supported")));
+    }
     let mut section = config.section("rope_parameters")?;
     if let (Some(all), Some(kind)) = (&section, keys.kind)
         && let Some(own) = all.section(kind)?
