@@ -171,7 +171,7 @@ fn settings() {
     hint: use --steps
 
     --baseline noise x
-    error: --baseline: expected zero, pad, mask, mean or text:..., got "noise"
+    error: --baseline: expected auto, zero, pad, mask, mean, token:... or text:..., got "noise"
     hint: `glossator methods` describes the settings of each method
 
     --baseline text:a longer text x
@@ -450,10 +450,10 @@ fn models() {
     let cases = ["no-such", "no/such", "Cargo.toml", "tests"].map(model);
     insta::assert_snapshot!(cases.join("\n"), @"
     error: no-such: no such directory, and no bundled model of that name
-    hint: bundled models: sentiment-en; others are Hugging Face directories
+    hint: bundled models: sentiment-en; others are Hugging Face directories, GGUF files, or ids such as org/name
 
-    error: no/such: No such file or directory (os error 2)
-    hint: check the path; a model is a directory with config.json, weights and a tokenizer
+    error: no/such: not in the cache no-cache
+    hint: get it with `hf download no/such`, or name a directory
 
     error: Cargo.toml: not a directory
     hint: name the model's directory

@@ -71,7 +71,7 @@ fn the_first_command_of_the_readme() {
     film +# ±# bar
     special tokens +#
 
-    F(x) # · F(baseline) # · sum +# · completeness error -# (#%) · error estimate # · # gradient evaluations
+    F(x) # · F(baseline) # · sum +# · completeness error -# (<#%) · error estimate # · # gradient evaluations
     ");
 }
 

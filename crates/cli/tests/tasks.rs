@@ -483,7 +483,7 @@ fn what_cannot_be_used_says_why() {
     for (args, expected) in [
         (
             &["models", "inspect"][..],
-            "error: the following required arguments were not provided: <DIR>",
+            "error: the following required arguments were not provided: <MODEL>",
         ),
         (
             &["models", "inspect", "no-such"],
