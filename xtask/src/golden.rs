@@ -7,15 +7,17 @@ use anyhow::{Context, Result, bail};
 
 use crate::python;
 
-/// The scripts, in the order in which they depend on each other.
-const SCRIPTS: [&str; 7] = [
-    "make_models.py",
-    "bert_golden.py",
-    "captum_golden.py",
-    "tokenizer_golden.py",
-    "make_family_models.py",
-    "family_golden.py",
-    "task_golden.py",
+/// The scripts with their arguments, in the order in which they depend on each other.
+const SCRIPTS: [&[&str]; 9] = [
+    &["make_models.py"],
+    &["bert_golden.py"],
+    &["captum_golden.py"],
+    &["tokenizer_golden.py"],
+    &["make_family_models.py"],
+    &["family_golden.py"],
+    &["task_golden.py"],
+    &["gguf_golden.py", "blocks"],
+    &["gguf_golden.py", "tiny"],
 ];
 
 /// Runs every script; `git diff testdata` then shows what changed, which should be nothing.
@@ -24,11 +26,13 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
         bail!("cargo xtask golden takes no arguments, got {unknown:?}");
     }
     let python = python::environment(root)?;
-    for script in SCRIPTS {
+    for command in SCRIPTS {
+        let [script, arguments @ ..] = command else { continue };
         let path = root.join("tools/reference").join(script);
         let status = Command::new(&python)
             .current_dir(root)
             .arg(&path)
+            .args(arguments)
             .status()
             .with_context(|| format!("cannot run {}", python.display()))?;
         if !status.success() {

@@ -5,7 +5,7 @@
 //!  [--baselines auto,token:<|endoftext|>,zero] [--prompts 50] [--tolerance 0.01]
 //!  [--max-evaluations 1500] [--truth]`
 //!
-//! Fifty prompts of 5 to 30 words; the logit of the predicted next token, in f32. With `--truth`
+//! Fifty prompts of 5 to 30 tokens; the logit of the predicted next token, in f32. With `--truth`
 //! the scores are compared with those at a tenth of the tolerance, which costs several times more.
 //! On SmolLM2-135M and two cores it takes a quarter of an hour for each baseline.
 
@@ -172,9 +172,9 @@ const PROMPTS: [&str; 50] = [
     "She opened the window because the room was too",
     "After the rain stopped, the children ran outside to play in the",
     "The opposite of hot is",
-    "Two plus three equals",
-    "My favourite colour is",
-    "The cat sat on the",
+    "Two plus three is equal to",
+    "My favourite colour of all is",
+    "The old grey cat sat on the",
     "In winter the days are shorter and the nights are",
     "He forgot his umbrella, so he came home completely",
     "The recipe says to bake the bread for forty minutes in a hot",
@@ -190,7 +190,7 @@ const PROMPTS: [&str; 50] = [
     "The first president of the United States was George",
     "Every morning before breakfast my grandfather walks his dog around the",
     "The book that my sister borrowed from the library last week is about the history of",
-    "Bees make honey and cows give",
+    "Bees make honey, hens lay eggs and cows give",
     "The museum is closed on Mondays, but it is open on all other",
     "Because the bridge was damaged in the storm, the drivers had to take a different",
     "A triangle has three sides and a square has",
@@ -204,7 +204,7 @@ const PROMPTS: [&str; 50] = [
     "To make a good cup of tea you should first warm the",
     "The old man told us a story about a ship that had disappeared a hundred years ago with all of its",
     "Neither the teacher nor the parents knew why the boy refused to go to",
-    "The price of bread has doubled since last year, and many families can no longer afford to buy",
+    "The price of bread has doubled since last year, and many families in the north of the country can no longer afford to buy as much as they",
     "Three of the eggs in the basket were broken, so we had to go back to the shop and buy",
     "The play was written by William",
     "My neighbour plays the piano so loudly at night that I can not",
@@ -214,5 +214,5 @@ const PROMPTS: [&str; 50] = [
     "The letter was written in a language that none of us could",
     "The doctor told him that he should eat less sugar, sleep more and do some",
     "We took the wrong road, and by the time we noticed it we were already more than fifty miles away from the",
-    "Some people believe that the moon influences the weather, but there is very little scientific evidence for this",
+    "Some people believe that the moon influences the weather, but although it has been studied for a long time there is very little scientific",
 ];
