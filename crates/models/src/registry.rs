@@ -125,9 +125,10 @@ pub fn identify(path: &Path) -> Result<(&'static Family, Task)> {
         let opened = open_adapter(path)?;
         return Ok((opened.family, opened.task));
     }
-    if gguf::find(path)?.is_some() {
-        let opened = open(path)?;
-        return Ok((opened.family, opened.task));
+    if let Some(file) = gguf::find(path)? {
+        let bytes = gguf::map(&file)?;
+        let config = Gguf::read(&file, bytes.as_slice())?.config(bytes.as_slice())?;
+        return find(&config, false);
     }
     let config = Config::open(path)?;
     find(&config, SentenceSettings::open(path)?.is_some())

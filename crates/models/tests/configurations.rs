@@ -146,3 +146,21 @@ proptest! {
         }
     }
 }
+
+/// Sizes of what is made, not read, are checked before it is made.
+#[test]
+fn sizes_that_no_tensor_backs_are_errors() {
+    for (model, key, expected) in [
+        ("marian", "max_position_embeddings", "at most a million"),
+        ("albert-masked-lm", "num_hidden_layers", "at most a thousand"),
+        ("llama", "head_dim", "elements are not supported"),
+    ] {
+        let model = testdata("models").join(model);
+        let text = std::fs::read_to_string(model.join("config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config[key] = json!(1_u64 << 31);
+        let dir = changed(&model, &config);
+        let Err(error) = load(dir.path(), &LoadOptions::default()) else { panic!("{key}") };
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

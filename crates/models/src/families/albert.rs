@@ -50,10 +50,17 @@ const FILLER: Filler = Filler {
     bias: "predictions.bias",
 };
 
+/// No published model comes near.
+const MAX_LAYERS: usize = 1000;
+
 fn build(builder: &Builder<'_>) -> Result<Parts> {
     let (config, weights) = (builder.config, builder.weights);
     let shape =
         Shape { activation: config.activation("hidden_act", "gelu_new")?, ..Shape::read(builder)? };
+    // Layers that share their weights need no tensors to be there.
+    if shape.layers > MAX_LAYERS {
+        return Err(config.bad("num_hidden_layers", "at most a thousand"));
+    }
     let groups = config.count_or("num_hidden_groups", 1)?;
     if config.count_or("inner_group_num", 1)? != 1 {
         return Err(config.unsupported("inner_group_num", "1"));

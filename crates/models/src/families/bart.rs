@@ -49,6 +49,8 @@ enum Kind {
 
 /// BART's learned positions begin with two unused rows.
 const OFFSET: usize = 2;
+/// No published model comes near.
+const MAX_POSITIONS: usize = 1 << 20;
 /// Of `nn.LayerNorm`; no configuration names it.
 const EPS: f64 = 1e-5;
 
@@ -66,6 +68,10 @@ fn build(builder: &Builder<'_>, kind: Kind) -> Result<Parts> {
     let name = names.into_iter().find(|name| weights.contains(name)).unwrap_or(names[0]);
     let word = weights.get(name, &[vocabulary, width])?;
     let positions = config.count("max_position_embeddings")?;
+    // Marian's table of them is made, not read: before anything of that size is.
+    if positions > MAX_POSITIONS {
+        return Err(config.bad("max_position_embeddings", "at most a million"));
+    }
     let embeddings = |stack: &str| {
         let (table, offset) = match kind {
             Kind::Bart => {
