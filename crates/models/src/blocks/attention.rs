@@ -72,6 +72,26 @@ impl KeyValues {
 }
 
 impl Attention {
+    /// Attention that sees everything, with the usual scale: query, key, value and output maps.
+    #[must_use]
+    pub fn new([query, key, value, output]: [Linear; 4], heads: Heads) -> Self {
+        Self {
+            query,
+            key,
+            value,
+            output,
+            heads,
+            scale: 1.0 / (heads.width as f64).sqrt(),
+            causal: false,
+            window: None,
+            softcap: None,
+            head_norms: None,
+            rotary: None,
+            relative: None,
+            disentangled: None,
+        }
+    }
+
     /// The attended values of the rows in scope, projected.
     ///
     /// `x`: `[batch, tokens, width]`.

@@ -57,6 +57,12 @@ impl Pass<'_> {
 }
 
 impl Stack {
+    /// Layers and nothing else.
+    #[must_use]
+    pub fn new(layers: Vec<Arc<Layer>>) -> Self {
+        Self { layers, final_norm: None, convolution: None, first_site: 0, output_site: None }
+    }
+
     /// The rows that are asked for, after the final norm. With a trace that asks for a site of the
     /// last layer, that layer still computes all rows.
     pub(crate) fn forward(

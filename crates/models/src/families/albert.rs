@@ -78,13 +78,7 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
         .map(|group| Ok(Arc::new(layer(builder, &LAYER, group, shape)?)))
         .collect::<Result<_>>()?;
     let layers = (0..shape.layers).map(|l| Arc::clone(&shared[l * groups / shape.layers]));
-    let stack = Stack {
-        layers: layers.collect(),
-        final_norm: None,
-        convolution: None,
-        first_site: 0,
-        output_site: None,
-    };
+    let stack = Stack::new(layers.collect());
     let head = head(builder, shape, &embeddings.word, &POOLER, &FILLER)?;
     Ok(parts(embeddings, stack, head, shape.heads))
 }

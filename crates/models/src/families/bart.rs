@@ -174,19 +174,12 @@ fn stack(builder: &Builder<'_>, name: &str, first_site: usize, sizes: &Sizes) ->
         let kind = "self_attn";
         Ok(Arc::new(Layer {
             attention: Attention {
-                query: map(kind, "q")?,
-                key: map(kind, "k")?,
-                value: map(kind, "v")?,
-                output: map(kind, "out")?,
-                heads,
                 scale,
                 causal: is_decoder,
-                window: None,
-                softcap: None,
-                head_norms: None,
-                rotary: None,
-                relative: None,
-                disentangled: None,
+                ..Attention::new(
+                    [map(kind, "q")?, map(kind, "k")?, map(kind, "v")?, map(kind, "out")?],
+                    heads,
+                )
             },
             attention_norms: Norms::sum(norm("self_attn_layer_norm")?),
             cross: cross.transpose()?,
@@ -200,10 +193,8 @@ fn stack(builder: &Builder<'_>, name: &str, first_site: usize, sizes: &Sizes) ->
         }))
     };
     Ok(Stack {
-        layers: (0..layers).map(layer).collect::<Result<_>>()?,
-        final_norm: None,
-        convolution: None,
         first_site,
         output_site: (!is_decoder).then_some(Site::Encoded),
+        ..Stack::new((0..layers).map(layer).collect::<Result<_>>()?)
     })
 }

@@ -92,11 +92,8 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
         Ok(Arc::new(layer))
     });
     let stack = Stack {
-        layers: layers.collect::<Result<_>>()?,
-        final_norm: None,
         convolution: convolution(builder, shape)?,
-        first_site: 0,
-        output_site: None,
+        ..Stack::new(layers.collect::<Result<_>>()?)
     };
     let embeddings = embeddings(builder, shape, positions)?;
     let legacy = config.flag_or("legacy", true)?;

@@ -61,19 +61,17 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
         let by_depth = if depth_scaled { (l + 1) as f64 } else { 1.0 };
         Ok(Arc::new(Layer {
             attention: Attention {
-                query: part(0)?,
-                key: part(1)?,
-                value: part(2)?,
-                output: map(&at("attn.c_proj"), width, width, 0, width)?,
-                heads,
                 scale: 1.0 / (by_width * by_depth),
                 causal: true,
-                window: None,
-                softcap: None,
-                head_norms: None,
-                rotary: None,
-                relative: None,
-                disentangled: None,
+                ..Attention::new(
+                    [
+                        part(0)?,
+                        part(1)?,
+                        part(2)?,
+                        map(&at("attn.c_proj"), width, width, 0, width)?,
+                    ],
+                    heads,
+                )
             },
             attention_norms: Norms::before(norm("ln_1")?),
             cross: None,
@@ -107,11 +105,8 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
             ..Embeddings::new(word)
         },
         stack: Stack {
-            layers: (0..config.count("n_layer")?).map(layer).collect::<Result<_>>()?,
             final_norm: Some(weights.layer_norm("transformer.ln_f", width, eps)?),
-            convolution: None,
-            first_site: 0,
-            output_site: None,
+            ..Stack::new((0..config.count("n_layer")?).map(layer).collect::<Result<_>>()?)
         },
         decoder: None,
         head: Some(head),

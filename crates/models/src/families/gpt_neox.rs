@@ -69,19 +69,17 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
         let norm = |name: &str| weights.layer_norm(&at(name), width, eps);
         Ok(Arc::new(Layer {
             attention: Attention {
-                query: part(0)?,
-                key: part(1)?,
-                value: part(2)?,
-                output: weights.map(&at("attention.dense"), width, width, bias)?,
-                heads,
-                scale: 1.0 / (heads.width as f64).sqrt(),
                 causal: true,
-                window: None,
-                softcap: None,
-                head_norms: None,
                 rotary: Some(Arc::clone(&rotary)),
-                relative: None,
-                disentangled: None,
+                ..Attention::new(
+                    [
+                        part(0)?,
+                        part(1)?,
+                        part(2)?,
+                        weights.map(&at("attention.dense"), width, width, bias)?,
+                    ],
+                    heads,
+                )
             },
             attention_norms: Norms::before(norm("input_layernorm")?),
             cross: None,
@@ -100,11 +98,8 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
     let map = unembedding(weights, "embed_out", "embed_out.bias", &word, tied)?;
     Ok(Parts {
         stack: Stack {
-            layers,
             final_norm: Some(weights.layer_norm("gpt_neox.final_layer_norm", width, eps)?),
-            convolution: None,
-            first_site: 0,
-            output_site: None,
+            ..Stack::new(layers)
         },
         embeddings: Embeddings::new(word),
         decoder: None,

@@ -115,19 +115,21 @@ pub(super) fn build(builder: &Builder<'_>, recipe: &Recipe) -> Result<Parts> {
             Ok::<_, crate::Error>((norm("self_attn.q_norm")?, norm("self_attn.k_norm")?))
         });
         let attention = Attention {
-            query: map("self_attn.q_proj", width, q_width, recipe.input_bias)?,
-            key: map("self_attn.k_proj", width, k_width, recipe.input_bias)?,
-            value: map("self_attn.v_proj", width, k_width, recipe.input_bias)?,
-            output: map("self_attn.o_proj", q_width, width, recipe.output_bias)?,
-            heads,
             scale: 1.0 / scale_width.sqrt(),
             causal: true,
             window: recipe.window.filter(|_| is_local).map(Window::Before),
             softcap: softcap("attn_logit_softcapping")?,
             head_norms: head_norms.transpose()?,
             rotary: Some(Arc::clone(if is_local { &local } else { &global })),
-            relative: None,
-            disentangled: None,
+            ..Attention::new(
+                [
+                    map("self_attn.q_proj", width, q_width, recipe.input_bias)?,
+                    map("self_attn.k_proj", width, k_width, recipe.input_bias)?,
+                    map("self_attn.v_proj", width, k_width, recipe.input_bias)?,
+                    map("self_attn.o_proj", q_width, width, recipe.output_bias)?,
+                ],
+                heads,
+            )
         };
         // Gemma's second norm has the name of Llama's norm before the feed-forward block.
         let (before, after) = ("post_attention_layernorm", "pre_feedforward_layernorm");
@@ -173,13 +175,7 @@ pub(super) fn build(builder: &Builder<'_>, recipe: &Recipe) -> Result<Parts> {
             lookup_scale: if recipe.scaled { (width as f64).sqrt() } else { 1.0 },
             ..Embeddings::new(word)
         },
-        stack: Stack {
-            layers,
-            final_norm: Some(norm("model.norm", width)?),
-            convolution: None,
-            first_site: 0,
-            output_site: None,
-        },
+        stack: Stack { final_norm: Some(norm("model.norm", width)?), ..Stack::new(layers) },
         decoder: None,
         head: Some(head),
         heads: queries,

@@ -114,19 +114,17 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
         let first = (l > 0).then(|| shape.norm(builder, &at("attn_norm"))).transpose()?;
         Ok(Arc::new(Layer {
             attention: Attention {
-                query: qkv(0)?,
-                key: qkv(1)?,
-                value: qkv(2)?,
-                output: weights.map(&at("attn.Wo"), width, width, attention_bias)?,
-                heads,
-                scale: 1.0 / (heads.width as f64).sqrt(),
-                causal: false,
                 window: is_local.then_some(window),
-                softcap: None,
-                head_norms: None,
                 rotary: Some(Arc::clone(if is_local { &local } else { &global })),
-                relative: None,
-                disentangled: None,
+                ..Attention::new(
+                    [
+                        qkv(0)?,
+                        qkv(1)?,
+                        qkv(2)?,
+                        weights.map(&at("attn.Wo"), width, width, attention_bias)?,
+                    ],
+                    heads,
+                )
             },
             attention_norms: Norms { before: first, ..Norms::default() },
             cross: None,
@@ -151,11 +149,8 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
     Ok(Parts {
         embeddings,
         stack: Stack {
-            layers,
             final_norm: Some(shape.norm(builder, "model.final_norm")?),
-            convolution: None,
-            first_site: 0,
-            output_site: None,
+            ..Stack::new(layers)
         },
         decoder: None,
         head,

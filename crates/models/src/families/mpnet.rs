@@ -65,13 +65,7 @@ fn build(builder: &Builder<'_>) -> Result<Parts> {
         layer.attention.relative = Some(Arc::clone(&relative));
         Ok(Arc::new(layer))
     });
-    let stack = Stack {
-        layers: layers.collect::<Result<_>>()?,
-        final_norm: None,
-        convolution: None,
-        first_site: 0,
-        output_site: None,
-    };
+    let stack = Stack::new(layers.collect::<Result<_>>()?);
     let head = head(builder, shape, &embeddings.word, &Pooler::DENSE, &FILLER)?;
     Ok(parts(embeddings, stack, head, shape.heads))
 }

@@ -80,19 +80,15 @@ pub(super) fn layer(
     let heads = Heads::equal(shape.heads, width / shape.heads);
     Ok(Layer {
         attention: Attention {
-            query: linear(names.query, width, width)?,
-            key: linear(names.key, width, width)?,
-            value: linear(names.value, width, width)?,
-            output: linear(names.attention_output, width, width)?,
-            heads,
-            scale: 1.0 / (heads.width as f64).sqrt(),
-            causal: false,
-            window: None,
-            softcap: None,
-            head_norms: None,
-            rotary: None,
-            relative: None,
-            disentangled: None,
+            ..Attention::new(
+                [
+                    linear(names.query, width, width)?,
+                    linear(names.key, width, width)?,
+                    linear(names.value, width, width)?,
+                    linear(names.attention_output, width, width)?,
+                ],
+                heads,
+            )
         },
         attention_norms: Norms::sum(norm(names.attention_norm)?),
         cross: None,
@@ -109,13 +105,7 @@ pub(super) fn layer(
 /// All layers.
 pub(super) fn stack(builder: &Builder<'_>, names: &LayerNames, shape: Shape) -> Result<Stack> {
     let layers = (0..shape.layers).map(|l| Ok(Arc::new(layer(builder, names, l, shape)?)));
-    Ok(Stack {
-        layers: layers.collect::<Result<_>>()?,
-        final_norm: None,
-        convolution: None,
-        first_site: 0,
-        output_site: None,
-    })
+    Ok(Stack::new(layers.collect::<Result<_>>()?))
 }
 
 /// `{prefix}word_embeddings`, `position_embeddings`, `token_type_embeddings`, `LayerNorm`.

@@ -145,20 +145,19 @@ fn stack(
         let kind = "SelfAttention";
         Ok(Arc::new(Layer {
             attention: Attention {
-                query: projection(0, kind, "q")?,
-                key: projection(0, kind, "k")?,
-                value: projection(0, kind, "v")?,
-                output: output(0, kind)?,
-                heads,
                 // The initialisation makes up for it.
                 scale: 1.0,
                 causal: is_decoder,
-                window: None,
-                softcap: None,
-                head_norms: None,
-                rotary: None,
                 relative: Some(Arc::clone(&relative)),
-                disentangled: None,
+                ..Attention::new(
+                    [
+                        projection(0, kind, "q")?,
+                        projection(0, kind, "k")?,
+                        projection(0, kind, "v")?,
+                        output(0, kind)?,
+                    ],
+                    heads,
+                )
             },
             attention_norms: Norms::before(norm(&at(0, "layer_norm"))?),
             cross: cross.transpose()?,
@@ -168,10 +167,9 @@ fn stack(
         }))
     };
     Ok(Stack {
-        layers: (0..count).map(layer).collect::<Result<_>>()?,
         final_norm: Some(norm(&format!("{name}.final_layer_norm"))?),
-        convolution: None,
         first_site,
         output_site: (!is_decoder).then_some(Site::Encoded),
+        ..Stack::new((0..count).map(layer).collect::<Result<_>>()?)
     })
 }
