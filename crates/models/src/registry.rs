@@ -7,7 +7,7 @@ use glossator_ops::{DType, Device};
 use crate::architectures::{Core, EncoderDecoder, Parts, SentenceEncoder, SingleStack};
 use crate::checkpoint::adapter::{self, Adapter};
 use crate::checkpoint::gguf::{self, Gguf};
-use crate::checkpoint::{Checkpoint, exists};
+use crate::checkpoint::{Checkpoint, exists, read_file};
 use crate::config::Config;
 use crate::error::{Error, Result, clip};
 use crate::families;
@@ -111,8 +111,8 @@ impl Default for LoadOptions {
 /// If a part is missing, damaged, or of a kind that is not supported; the error says which.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
     let opened = if adapter::is_one(path)? { open_adapter(path)? } else { open(path)? };
-    let Opened { id, config, checkpoint, tokenizer, sentence, family, task } = opened;
-    let source = Source { id, config: &config, checkpoint, tokenizer, sentence };
+    let Opened { id, config, checkpoint, tokenizer, sentence, stop_ids, family, task } = opened;
+    let source = Source { id, config: &config, checkpoint, tokenizer, sentence, stop_ids };
     source.assemble(family, task, options)
 }
 
@@ -141,6 +141,7 @@ struct Opened {
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     sentence: Option<SentenceSettings>,
+    stop_ids: Vec<u32>,
     family: &'static Family,
     task: Task,
 }
@@ -158,7 +159,8 @@ fn open(path: &Path) -> Result<Opened> {
     let (family, task) = find(&config, sentence.is_some())?;
     let tokenizer = Tokenizer::from_dir(path)?;
     let checkpoint = Checkpoint::open(path)?;
-    Ok(Opened { id: name_of(path)?, config, checkpoint, tokenizer, sentence, family, task })
+    let (id, stop_ids) = (name_of(path)?, stop_ids(path)?);
+    Ok(Opened { id, config, checkpoint, tokenizer, sentence, stop_ids, family, task })
 }
 
 /// Opens a GGUF file, which holds all parts.
@@ -170,7 +172,19 @@ fn open_gguf(path: &Path) -> Result<Opened> {
     let tokenizer = Tokenizer::from_gguf(file.metadata())?;
     let checkpoint = file.checkpoint(&bytes)?;
     let id = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(Opened { id, config, checkpoint, tokenizer, sentence: None, family, task })
+    let (sentence, stop_ids) = (None, Vec::new());
+    Ok(Opened { id, config, checkpoint, tokenizer, sentence, stop_ids, family, task })
+}
+
+/// The tokens that end a generated text, as `generation_config.json` names them; it may name more
+/// than the configuration does.
+fn stop_ids(dir: &Path) -> Result<Vec<u32>> {
+    let path = dir.join("generation_config.json");
+    if !exists(&path)? {
+        return Ok(Vec::new());
+    }
+    let bytes = read_file(&path, 1 << 20, "a configuration")?;
+    Config::parse(path, &bytes)?.ids("eos_token_id")
 }
 
 /// Opens the model that an adapter is for, and changes it.
@@ -241,6 +255,8 @@ pub(crate) struct Source<'a> {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) sentence: Option<SentenceSettings>,
+    /// The tokens that end a generated text, where a file of its own names them.
+    pub(crate) stop_ids: Vec<u32>,
 }
 
 impl Source<'_> {
@@ -283,6 +299,7 @@ impl Source<'_> {
             Core { info, tokenizer: self.tokenizer, checkpoint: self.checkpoint, trained };
         core.check()?;
         let Parts { embeddings, stack, decoder, head, stop_ids, .. } = parts;
+        let stop_ids = if self.stop_ids.is_empty() { stop_ids } else { self.stop_ids };
         Ok(match (head, decoder) {
             (Some(head), Some(decoder)) => {
                 Box::new(EncoderDecoder { core, embeddings, stack, decoder, head, stop_ids })

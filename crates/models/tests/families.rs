@@ -447,3 +447,24 @@ fn every_family_and_every_task_of_it_has_a_reference() {
         assert!(seen.iter().any(|(_, t)| *t == task), "{task:?} has no reference");
     }
 }
+
+/// A text ends where `generation_config.json` says, else where the configuration does.
+#[test]
+fn generated_texts_end_at_the_tokens_that_are_named() {
+    let golden = Golden::read("llama");
+    let usual = golden.load(DType::F32, Parameters::Frozen);
+    let dir = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(golden.directory()).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+    }
+    let case = &golden.description.generated[0];
+    let stop = case.new[2];
+    let named = format!("{{\"eos_token_id\": [9999, {stop}]}}");
+    std::fs::write(dir.path().join("generation_config.json"), named).unwrap();
+    let model = golden.load_from(dir.path(), DType::F64, Parameters::Frozen);
+    assert_eq!(model.stop_ids(), [9999, stop]);
+    assert_ne!(usual.stop_ids(), model.stop_ids());
+    let prompt = encoding(case.prompt.iter().map(|&id| token(id, 0)).collect());
+    let made = model.generate(&prompt, 8, model.stop_ids()).unwrap().unwrap();
+    assert_eq!(made, case.new[..3]);
+}
