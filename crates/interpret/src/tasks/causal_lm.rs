@@ -101,19 +101,7 @@ impl Decide for CausalLm {
         quantity: Quantity,
     ) -> Result<Vec<Target>> {
         let Prediction::CausalLm(choices) = prediction else { return Ok(Vec::new()) };
-        if !matches!(spec, TargetSpec::Predicted) && choices.len() > 1 {
-            return Err(bad_input(
-                "--target names one token, but several are written",
-                "leave out --target, or write one token",
-            ));
-        }
-        choices
-            .iter()
-            .map(|choice| {
-                let prefix = (choice.at < encoding.tokens.len()).then_some(choice.at);
-                let place = language::Place { position: choice.at - 1, prefix };
-                language::target(model, choice, &place, spec, quantity)
-            })
-            .collect()
+        let hint = "leave out --target, or write one token";
+        language::written(model, encoding, choices, 0, spec, quantity, hint)
     }
 }

@@ -1,6 +1,6 @@
 //! What the language-modelling tasks share: candidates, and tokens by their text.
 
-use glossator_models::{Model, Problem, Tokenizer};
+use glossator_models::{Encoding, Model, Problem, Tokenizer};
 
 use super::bad_input;
 use crate::error::{Error, Result};
@@ -83,6 +83,30 @@ pub(super) struct Place {
     pub(super) position: usize,
     /// The leading tokens that matter.
     pub(super) prefix: Option<usize>,
+}
+
+/// The targets of what is written, each read at the position before it; positions count from token
+/// `start`. `hint`: what to do where one token is named for several.
+pub(super) fn written(
+    model: &dyn Model,
+    encoding: &Encoding,
+    choices: &[Choice],
+    start: usize,
+    spec: &TargetSpec,
+    quantity: Quantity,
+    hint: &str,
+) -> Result<Vec<Target>> {
+    if !matches!(spec, TargetSpec::Predicted) && choices.len() > 1 {
+        return Err(bad_input("--target names one token, but several are written", hint));
+    }
+    choices
+        .iter()
+        .map(|choice| {
+            let prefix = (choice.at < encoding.tokens.len()).then_some(choice.at);
+            let place = Place { position: choice.at - 1 - start, prefix };
+            target(model, choice, &place, spec, quantity)
+        })
+        .collect()
 }
 
 /// The target of one choice.

@@ -88,20 +88,8 @@ impl Decide for Seq2SeqLm {
         quantity: Quantity,
     ) -> Result<Vec<Target>> {
         let Prediction::Seq2SeqLm(choices) = prediction else { return Ok(Vec::new()) };
-        if !matches!(spec, TargetSpec::Predicted) && choices.len() > 1 {
-            return Err(bad_input(
-                "--target names one token, but several are written",
-                "leave out --target, or give a --continuation of one token",
-            ));
-        }
         let second = encoding.second.unwrap_or(0);
-        choices
-            .iter()
-            .map(|choice| {
-                let prefix = (choice.at < encoding.tokens.len()).then_some(choice.at);
-                let place = language::Place { position: choice.at - 1 - second, prefix };
-                language::target(model, choice, &place, spec, quantity)
-            })
-            .collect()
+        let hint = "leave out --target, or give a --continuation of one token";
+        language::written(model, encoding, choices, second, spec, quantity, hint)
     }
 }
