@@ -23,6 +23,7 @@
 //! Adding a method: one file in `saliency/` or `perturb/`, one line in [`METHODS`]. The recipe is
 //! in `CONTRIBUTING.md`.
 
+pub mod attack;
 pub mod baseline;
 pub mod error;
 pub mod explain;

@@ -180,7 +180,7 @@ fn located(encoding: &Encoding, text: &str) -> Result<Located> {
 
 /// The places where an answer can begin and end: the context's tokens, and the first token of all,
 /// which says that there is no answer.
-fn choices(encoding: &Encoding) -> Vec<usize> {
+pub(crate) fn choices(encoding: &Encoding) -> Vec<usize> {
     let is_choice = |&t: &usize| {
         let token = &encoding.tokens[t];
         if token.special { t == 0 } else { token.field == CONTEXT }

@@ -79,6 +79,12 @@ fn tag(label: &str) -> (Place, &str) {
     (place, rest)
 }
 
+/// The kind of entity that a label stands for; none for the label of what is no entity.
+pub(crate) fn kind(label: &str) -> Option<&str> {
+    let (place, kind) = tag(label);
+    (place != Place::Outside).then_some(kind)
+}
+
 /// Tokens that are labelled together.
 struct Unit {
     tokens: Vec<usize>,
