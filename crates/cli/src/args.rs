@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::attack_flags::AttackFlags;
 use crate::method_flags::MethodFlags;
 
 const EXIT_STATUS: &str = "Exit status: 0 success; 2 usage or bad input; 3 a failure of glossator \
@@ -19,6 +20,17 @@ const EXAMPLES: &str = "Examples:
 
 Exit status: 0 success; 2 usage or bad input, in any of the texts; 3 a failure of
 glossator itself; 130 interrupted. A broken pipe is success.";
+
+const ATTACK_EXAMPLES: &str = "Examples:
+  glossator attack hotflip \"a touching , funny and wise film\"
+  glossator attack input-reduction --certify \"a touching , funny and wise film\"
+  glossator attack hotflip --target negative --max-distance 1 \"a good film\"
+  glossator attack hotflip --model ./my-qa --question \"Who wrote it?\" \"Ada wrote it.\"
+  glossator attack greedy --file reviews.jsonl --label-key label --format json > out.jsonl
+  glossator attack trigger --file reviews.txt --target negative
+
+Exit status: 0 success; 1 no attack succeeded; 2 usage or bad input, in any of the texts; 3 a
+failure of glossator itself; 130 interrupted. A broken pipe is success.";
 
 /// Why did the model say that, and how does it break?
 ///
@@ -37,10 +49,19 @@ pub(crate) enum Command {
     Explain(Box<ExplainArgs>),
     /// List the methods with meaning, citation, cost and settings
     Methods(MethodsArgs),
+    /// Search the smallest change that turns a prediction, or the shortest text that keeps it
+    #[command(after_long_help = ATTACK_EXAMPLES)]
+    Attack(Box<AttackArgs>),
+    /// List the attacks and constraints with meaning, citation, cost and settings
+    Attacks(AttacksArgs),
     /// List the bundled models and the families that --model reads, or look into one model
     Models(ModelsArgs),
     /// Print the JSON Schema of --format json
-    Schema,
+    Schema {
+        /// The command whose output is described
+        #[arg(value_name = "COMMAND", default_value = "explain")]
+        command: SchemaOf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -196,6 +217,192 @@ pub(crate) struct ExplainArgs {
     /// Show neither progress nor warnings
     #[arg(long, short, help_heading = "Output")]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AttackArgs {
+    /// hotflip, input-reduction, greedy or trigger; see `glossator attacks`
+    #[arg(value_name = "ATTACK")]
+    pub(crate) attack: String,
+
+    /// Text to attack, the context of a question, or a prompt; several texts are attacked in turn;
+    /// - reads standard input, one a line
+    #[arg(value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+
+    /// File with one text a line, or JSON Lines (ending .jsonl or .ndjson); - is standard input
+    #[arg(long, value_name = "PATH", conflicts_with = "texts", help_heading = "Input")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// How --file and standard input are read [default: by the file's ending]
+    #[arg(long, value_name = "FORMAT", help_heading = "Input")]
+    pub(crate) input_format: Option<InputFormat>,
+
+    /// The key of the text in each object of JSON Lines [default: text]
+    #[arg(long, value_name = "KEY", help_heading = "Input")]
+    pub(crate) text_key: Option<String>,
+
+    /// The key of the right label in each object of JSON Lines: only what the model has right is
+    /// attacked
+    #[arg(long, value_name = "KEY", help_heading = "Input")]
+    pub(crate) label_key: Option<String>,
+
+    /// Second text of a pair, for models that read two
+    #[arg(long, value_name = "TEXT", conflicts_with = "question", allow_hyphen_values = true,
+        help_heading = "Input")]
+    pub(crate) pair: Option<String>,
+
+    /// Question about the text, for question answering
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Input")]
+    pub(crate) question: Option<String>,
+
+    /// Cut texts that are longer than the model reads, instead of failing
+    #[arg(long, help_heading = "Input")]
+    pub(crate) truncate: bool,
+
+    /// Hugging Face model directory, GGUF file, LoRA adapter, the id of a model in the local
+    /// Hugging Face cache (org/name), or the name of a bundled model [default: sentiment-en]
+    #[arg(long, value_name = "MODEL", help_heading = "Model and target")]
+    pub(crate) model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) download: Download,
+
+    /// What the prediction is to become: a label, a kind of entity, words of the context, or a
+    /// token [default: anything else]
+    #[arg(long, value_name = "TARGET", help_heading = "Model and target")]
+    pub(crate) target: Option<String>,
+
+    /// The text that may be changed: text, pair, premise, hypothesis, question, context or all
+    /// [default: all of a classifier's, the question about a context; of a pair that is reduced the
+    /// second]
+    #[arg(long, value_name = "FIELD", help_heading = "Model and target")]
+    pub(crate) field: Option<String>,
+
+    /// Which of several entities or masks is attacked: its number, or an entity's text [default:
+    /// each]
+    #[arg(long, value_name = "WHICH", help_heading = "Model and target")]
+    pub(crate) decision: Option<String>,
+
+    /// Candidates to show for a token, or answers to a question [default: 5]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000),
+        help_heading = "Tasks")]
+    pub(crate) top: Option<u32>,
+
+    /// How labels of tokens become entities [default: simple]
+    #[arg(long, value_name = "HOW", help_heading = "Tasks")]
+    pub(crate) aggregation: Option<Aggregation>,
+
+    /// Tokens that the windows over a long context overlap [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000),
+        help_heading = "Tasks")]
+    pub(crate) stride: Option<u32>,
+
+    /// Tokens of an answer at most [default: 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
+        help_heading = "Tasks")]
+    pub(crate) max_answer: Option<u32>,
+
+    /// A question may have no answer in its context
+    #[arg(long, help_heading = "Tasks")]
+    pub(crate) unanswerable: bool,
+
+    #[command(flatten)]
+    pub(crate) settings: AttackFlags,
+
+    /// Forward passes of each attack at most [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Limits")]
+    pub(crate) max_passes: Option<u64>,
+
+    /// Seconds of each attack at most [default: no limit]
+    #[arg(long, value_name = "S", help_heading = "Limits")]
+    pub(crate) max_seconds: Option<f64>,
+
+    /// Seconds of the whole run at most; inputs that it does not reach are left out [default: no
+    /// limit]
+    #[arg(long, value_name = "S", help_heading = "Limits")]
+    pub(crate) total_seconds: Option<f64>,
+
+    /// Go on where an earlier run with the same --output ended; for --format json
+    #[arg(long, requires = "output", help_heading = "Output")]
+    pub(crate) resume: bool,
+
+    /// Output format; json is one document a line (see `glossator schema attack`)
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub(crate) format: Format,
+
+    /// Write to a file, which appears only when it is complete; where inputs are missing from it,
+    /// its name ends in .partial
+    #[arg(long, short, value_name = "PATH", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// When to use colour in text
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
+    pub(crate) color: Color,
+
+    /// Columns of text [default: the terminal's, or 80]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(30..=10_000),
+        help_heading = "Output")]
+    pub(crate) width: Option<u32>,
+
+    /// Threads to compute with [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "Output")]
+    pub(crate) threads: Option<u16>,
+
+    /// Show neither progress nor warnings
+    #[arg(long, short, help_heading = "Output")]
+    pub(crate) quiet: bool,
+}
+
+impl AttackArgs {
+    /// The same texts and task, as `explain` takes them.
+    pub(crate) fn inputs(&self) -> ExplainArgs {
+        ExplainArgs {
+            texts: self.texts.clone(),
+            file: self.file.clone(),
+            input_format: self.input_format,
+            text_key: self.text_key.clone(),
+            pair: self.pair.clone(),
+            question: self.question.clone(),
+            continuation: None,
+            truncate: self.truncate,
+            model: self.model.clone(),
+            download: self.download,
+            target: None,
+            quantity: None,
+            generate: None,
+            top: self.top,
+            aggregation: self.aggregation,
+            stride: self.stride,
+            max_answer: self.max_answer,
+            unanswerable: self.unanswerable,
+            method: String::new(),
+            preset: None,
+            settings: MethodFlags::default(),
+            by: By::Word,
+            format: self.format,
+            output: self.output.clone(),
+            color: self.color,
+            width: self.width,
+            threads: self.threads,
+            quiet: self.quiet,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AttacksArgs {
+    /// Show only this attack or constraint
+    #[arg(value_name = "ATTACK")]
+    pub(crate) attack: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    Explain,
+    Attack,
 }
 
 #[derive(Debug, clap::Args)]

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Success,
+    /// The answer is no: no attack succeeded.
+    No,
     /// Usage, or an input or model that cannot be used.
     BadInput,
     /// Something of ours failed.
@@ -19,6 +21,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Success => 0,
+            Exit::No => 1,
             Exit::BadInput => 2,
             Exit::Failure => 3,
         })

@@ -17,6 +17,8 @@ pub(crate) struct Item {
     pub(crate) input: Input,
     /// Whether the second text is a question about the first, and no text to go with it.
     pub(crate) asks: bool,
+    /// What the file says is the right label, where it was asked for.
+    pub(crate) label: Option<String>,
 }
 
 /// What the flags say of every text.
@@ -24,13 +26,16 @@ pub(crate) struct Item {
 struct Common {
     pair: Option<String>,
     continuation: Option<String>,
+    /// The key of the right label.
+    label_key: Option<String>,
 }
 
 impl Common {
-    fn of(args: &ExplainArgs) -> Self {
+    fn of(args: &ExplainArgs, label_key: Option<&str>) -> Self {
         // A question stands where the second text of a pair does; it cannot be both.
         let pair = args.question.clone().or_else(|| args.pair.clone());
-        Self { pair, continuation: args.continuation.clone() }
+        let label_key = label_key.map(str::to_owned);
+        Self { pair, continuation: args.continuation.clone(), label_key }
     }
 
     fn input(&self, text: String) -> Input {
@@ -43,18 +48,27 @@ pub(crate) type Items = Box<dyn Iterator<Item = Result<Item, CliError>> + Send>;
 
 /// The texts that the arguments name, and whether there is exactly one.
 pub(crate) fn items(args: &ExplainArgs) -> Result<(Items, bool), CliError> {
+    labelled(args, None)
+}
+
+/// The same with the right label of each, by its key in JSON Lines.
+pub(crate) fn labelled(
+    args: &ExplainArgs,
+    label_key: Option<&str>,
+) -> Result<(Items, bool), CliError> {
     let stdin = Path::new("-");
     if let Some(path) = &args.file {
-        return Ok((read(path, args)?, false));
+        return Ok((read(path, args, label_key)?, false));
     }
     let flag = args.input_format.map(|_| "--input-format");
     let flag = flag.or(args.text_key.as_ref().map(|_| "--text-key"));
+    let flag = flag.or(label_key.map(|_| "--label-key"));
     match (args.texts.as_slice(), flag) {
         ([], _) => Err(CliError::input(
             "no text to explain",
             "give a text as an argument, - for standard input, or --file PATH",
         )),
-        ([one], _) if one == "-" => Ok((read(stdin, args)?, false)),
+        ([one], _) if one == "-" => Ok((read(stdin, args, label_key)?, false)),
         (texts, _) if texts.iter().any(|text| text == "-") => Err(CliError::input(
             "- is standard input, which does not go with other texts",
             "give - alone, or all texts as lines of one file",
@@ -65,10 +79,10 @@ pub(crate) fn items(args: &ExplainArgs) -> Result<(Items, bool), CliError> {
         )),
         (texts, None) => {
             let single = texts.len() == 1;
-            let common = Common::of(args);
+            let common = Common::of(args, None);
             let item = |(i, text): (usize, String)| {
                 let place = (!single).then(|| format!("text {}", i + 1));
-                Ok(Item { place, input: common.input(text), asks: false })
+                Ok(Item { place, input: common.input(text), asks: false, label: None })
             };
             let texts: Vec<_> = texts.iter().cloned().enumerate().map(item).collect();
             Ok((Box::new(texts.into_iter()), single))
@@ -79,7 +93,7 @@ pub(crate) fn items(args: &ExplainArgs) -> Result<(Items, bool), CliError> {
 /// A line longer than this is not a text that any model reads.
 const MAX_LINE: u64 = 256 << 20;
 
-fn read(path: &Path, args: &ExplainArgs) -> Result<Items, CliError> {
+fn read(path: &Path, args: &ExplainArgs, label_key: Option<&str>) -> Result<Items, CliError> {
     let (name, reader): (String, Box<dyn BufRead + Send>) = if path == Path::new("-") {
         ("standard input".to_owned(), Box::new(BufReader::new(io::stdin())))
     } else {
@@ -114,7 +128,12 @@ fn read(path: &Path, args: &ExplainArgs) -> Result<Items, CliError> {
             return Err(CliError::input(message, "add --input-format jsonl"));
         }
     };
-    Ok(Box::new(Lines { name, reader, key, common: Common::of(args), number: 0, ended: false }))
+    if label_key.is_some() && !json {
+        let message = format!("--label-key is for JSON Lines, but {name} is read as plain lines");
+        return Err(CliError::input(message, "add --input-format jsonl"));
+    }
+    let common = Common::of(args, label_key);
+    Ok(Box::new(Lines { name, reader, key, common, number: 0, ended: false }))
 }
 
 struct Lines {
@@ -178,7 +197,13 @@ impl Iterator for Lines {
 }
 
 fn item(line: Vec<u8>, key: Option<&str>, common: &Common) -> Result<Item, CliError> {
-    let plain = |text| Ok(Item { place: None, input: common.input(text), asks: false });
+    let plain = |text| match &common.label_key {
+        None => Ok(Item { place: None, input: common.input(text), asks: false, label: None }),
+        Some(key) => {
+            let hint = "leave out --label-key, or make each line an object";
+            Err(CliError::input(format!("a string has no key {key:?}"), hint))
+        }
+    };
     let line = String::from_utf8(line).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         CliError::input(format!("not UTF-8 after byte {at}"), "convert the file to UTF-8")
@@ -235,5 +260,17 @@ fn from_object(
     let asks = question.is_some();
     input.pair = question.or(pair).or(input.pair);
     input.continuation = part("continuation")?.or(input.continuation);
-    Ok(Item { place: None, input, asks })
+    let label = match &common.label_key {
+        None => None,
+        Some(key) => match object.get(key) {
+            Some(Value::String(label)) => Some(label.clone()),
+            // The number of a label is as good as its name.
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => {
+                let hint = "--label-key names the key of a label's name or number";
+                return Err(CliError::input(format!("no label at the key {key:?}"), hint));
+            }
+        },
+    };
+    Ok(Item { place: None, input, asks, label })
 }

@@ -1,6 +1,7 @@
 //! The binary `glossator`.
 
 mod args;
+mod attack_flags;
 mod commands;
 mod exit;
 mod input;
@@ -8,6 +9,7 @@ mod interrupt;
 mod method_flags;
 mod model;
 mod output;
+mod parallel;
 mod progress;
 mod task;
 mod terminal;
@@ -48,9 +50,11 @@ fn run() -> Result<Exit, Stop> {
     };
     match args.command {
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Attack(args) => commands::attack::run(&args),
+        Command::Attacks(args) => commands::attacks::run(&args),
         Command::Methods(args) => commands::methods::run(&args),
         Command::Models(args) => commands::models::run(&args),
-        Command::Schema => commands::generate::schema(),
+        Command::Schema { command } => commands::generate::schema(command),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man { command } => commands::generate::man(command.as_deref()),
     }

@@ -16,16 +16,16 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(quiet: bool) -> Self {
+    pub(crate) fn new(quiet: bool, done: &str) -> Self {
         let cancelled = AtomicBool::new(false);
         // The line is redrawn, which a dumb terminal cannot do.
         if quiet || !std::io::stderr().is_terminal() || terminal::is_dumb() {
             return Self { bar: ProgressBar::hidden(), cancelled };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template(
-            "{spinner} explained {msg}, {human_pos} evaluations, {elapsed}",
-        );
+        let template =
+            format!("{{spinner}} {done} {{msg}}, {{human_pos}} evaluations, {{elapsed}}");
+        let style = ProgressStyle::with_template(&template);
         if let Ok(style) = style {
             bar.set_style(style);
         }
@@ -42,7 +42,7 @@ impl Watch {
         Self { bar, cancelled }
     }
 
-    /// `n` inputs are explained.
+    /// `n` inputs are explained, or attacked.
     pub(crate) fn explained(&self, n: usize) {
         self.bar.set_message(texts(n));
     }

@@ -1,5 +1,6 @@
 //! From the library's own types to the wire.
 
+mod attack;
 mod decision;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use glossator_models::{Encoding, ModelInfo};
 use serde_json::Value;
 
 use crate::wire;
+
+pub use self::attack::{AttackHead, count};
 
 /// What the documents of one run have in common.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ pub mod palette;
 pub mod render;
 pub mod wire;
 
+mod diff;
 mod grid;
 mod number;
 mod text;

@@ -10,6 +10,7 @@
 //! Scores are coloured by their share of the strongest score of the whole explanation, over all
 //! fields and special tokens. An explanation without any negative score is drawn in one hue.
 
+pub mod attack;
 pub mod csv;
 pub mod html;
 pub mod json;

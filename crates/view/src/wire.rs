@@ -7,6 +7,7 @@
 //! The types may gain fields and variants. They are therefore `#[non_exhaustive]` and built with
 //! `new`, and readers ignore keys they do not know.
 
+mod attack;
 mod check;
 mod decision;
 mod explanation;
@@ -20,6 +21,10 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use attack::{
+    AttackDocument, AttackResult, AttackSummary, Certificate, Counts, Edit, Mean, Trigger,
+    TriggerDocument,
+};
 pub use check::CheckError;
 pub use decision::{
     Answer, Answers, Candidate, Entities, Entity, Mask, Masks, Next, NextToken, Similarity,
@@ -175,9 +180,29 @@ impl Token {
 
 /// Returns the JSON Schema (draft 2020-12) of [`Document`] as this crate writes it.
 pub fn schema() -> Value {
+    schema_for::<Document>()
+}
+
+/// What a run of attacks writes: a document for each input, then a summary; or a trigger.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+enum AttackLine {
+    Attack(AttackDocument),
+    Summary(AttackSummary),
+    Trigger(TriggerDocument),
+}
+
+/// Returns the JSON Schema (draft 2020-12) of the lines that attacks write: [`AttackDocument`],
+/// [`AttackSummary`] and [`TriggerDocument`].
+pub fn attack_schema() -> Value {
+    schema_for::<AttackLine>()
+}
+
+fn schema_for<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12()
         .for_serialize()
         .into_generator()
-        .into_root_schema_for::<Document>()
+        .into_root_schema_for::<T>()
         .to_value()
 }

@@ -1,23 +1,19 @@
 //! `glossator explain`
 
-use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-
 use glossator_interpret::{Explainer, Method, Quantity, TargetSpec, TaskOptions, registry};
 use glossator_models::{Labels, Model, Task};
-use glossator_ops::threads;
 use glossator_view::convert::Head;
 use glossator_view::render::{self, Renderer};
 use glossator_view::{By, wire};
 
 use crate::args::{self, ExplainArgs, Format, Preset};
 use crate::exit::{CliError, Exit, Stop, caught, say};
-use crate::input::{self, Item, Items};
+use crate::input::{self, Item};
 use crate::interrupt;
 use crate::model::Source;
 use crate::output::Output;
 use crate::progress::Watch;
-use crate::{task, terminal};
+use crate::{parallel, task, terminal};
 
 /// Everything that the inputs of one run share.
 struct Run<'a> {
@@ -74,7 +70,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
         quantity: quantity.unwrap_or_default(),
         options: task::options(args),
         head: Head::new(model.info(), sha256, method.as_ref()),
-        watch: Watch::new(args.quiet),
+        watch: Watch::new(args.quiet, "explained"),
     };
     let mut renderer = renderer(args);
     interrupt::watch();
@@ -106,7 +102,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
             emit(explain(&run, item))?;
         }
     } else {
-        explain_many(&run, items, &mut emit)?;
+        parallel::in_order(items, |item| explain(&run, item), || run.watch.cancel(), &mut emit)?;
     }
     run.watch.finish();
     if failed.is_some() && explained == 0 {
@@ -177,7 +173,7 @@ fn renderer(args: &ExplainArgs) -> Box<dyn Renderer> {
 }
 
 fn explain(run: &Run<'_>, item: Result<Item, CliError>) -> Result<wire::Document, CliError> {
-    let Item { place, input, asks } = item?;
+    let Item { place, input, asks, label: _ } = item?;
     let answer = || -> Result<wire::Document, CliError> {
         let info = run.model.info();
         if asks && info.task != Task::QuestionAnswering {
@@ -196,76 +192,4 @@ fn explain(run: &Run<'_>, item: Result<Item, CliError>) -> Result<wire::Document
         Some(place) => error.at(place),
         None => error,
     })
-}
-
-/// How many inputs may be under way or waiting for an earlier one to be written.
-const AHEAD: usize = 64;
-
-/// Explains inputs side by side, one thread each, and emits them in their order.
-fn explain_many(
-    run: &Run<'_>,
-    items: Items,
-    emit: &mut dyn FnMut(Result<wire::Document, CliError>) -> Result<(), Stop>,
-) -> Result<(), Stop> {
-    let source = Mutex::new(items.enumerate());
-    // Number of results written; workers that are too far ahead of it wait.
-    let (written, changed) = (Mutex::new(0_usize), Condvar::new());
-    let (sender, receiver) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..rayon::current_num_threads() {
-            let (sender, source, written, changed) = (sender.clone(), &source, &written, &changed);
-            scope.spawn(move || {
-                threads::serial(|| {
-                    loop {
-                        let Some((index, item)) = lock(source).next() else { return };
-                        let mut done = lock(written);
-                        while index >= done.saturating_add(AHEAD) {
-                            done = changed.wait(done).unwrap_or_else(PoisonError::into_inner);
-                        }
-                        drop(done);
-                        // A closed channel means that nobody reads our output any more.
-                        if sender.send((index, explain(run, item))).is_err() {
-                            return;
-                        }
-                    }
-                });
-            });
-        }
-        drop(sender);
-        let result = in_order(&receiver, |document| {
-            emit(document)?;
-            *lock(&written) += 1;
-            changed.notify_all();
-            Ok(())
-        });
-        // Lets workers see that nobody waits for them.
-        if result.is_err() {
-            run.watch.cancel();
-        }
-        drop(receiver);
-        *lock(&written) = usize::MAX;
-        changed.notify_all();
-        result
-    })
-}
-
-/// Passes on what arrives in the order of its index.
-fn in_order<T>(
-    receiver: &mpsc::Receiver<(usize, T)>,
-    mut emit: impl FnMut(T) -> Result<(), Stop>,
-) -> Result<(), Stop> {
-    let mut waiting = BTreeMap::new();
-    let mut next = 0;
-    for (index, result) in receiver {
-        waiting.insert(index, result);
-        while let Some(result) = waiting.remove(&next) {
-            next += 1;
-            emit(result)?;
-        }
-    }
-    Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

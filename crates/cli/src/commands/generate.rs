@@ -2,13 +2,17 @@
 
 use clap::CommandFactory;
 
-use crate::args::Args;
+use crate::args::{Args, SchemaOf};
 use crate::commands::methods::print;
 use crate::exit::{CliError, Exit, Stop};
 
-/// `glossator schema`
-pub(crate) fn schema() -> Result<Exit, Stop> {
-    print(&format!("{:#}\n", glossator_view::wire::schema()))
+/// `glossator schema [COMMAND]`
+pub(crate) fn schema(command: SchemaOf) -> Result<Exit, Stop> {
+    let schema = match command {
+        SchemaOf::Explain => glossator_view::wire::schema(),
+        SchemaOf::Attack => glossator_view::wire::attack_schema(),
+    };
+    print(&format!("{schema:#}\n"))
 }
 
 /// `glossator completions SHELL`

@@ -52,7 +52,7 @@ fn describe(info: &MethodInfo) -> String {
 
 /// The text in lines of at most [`WIDTH`] columns; the first begins with `lead`, the others below
 /// its end.
-fn wrapped(lead: &str, text: &str) -> String {
+pub(crate) fn wrapped(lead: &str, text: &str) -> String {
     let indent = lead.len();
     let mut lines = vec![lead.to_owned()];
     for word in text.split_whitespace() {

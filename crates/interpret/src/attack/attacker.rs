@@ -269,7 +269,7 @@ impl<'a> Attacker<'a> {
     pub fn attack_input(&self, input: &Input) -> Result<Attacked> {
         let attack = |case: &Case<'_>| self.attack.attack(case);
         let (reading, results) = self.each(input, attack)?;
-        let window = reading.window(self.model);
+        let window = reading.window();
         let Reading { mut windows, prediction, .. } = reading;
         Ok(Attacked { encoding: windows.swap_remove(window), prediction, results })
     }

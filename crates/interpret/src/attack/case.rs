@@ -136,7 +136,7 @@ impl<'a> Case<'a> {
 
     /// The window of the original that the decision is about.
     pub(crate) fn window(&self) -> &Encoding {
-        &self.reading.windows[self.reading.window(self.victim.model())]
+        &self.reading.windows[self.reading.window()]
     }
 
     /// Whether some bytes of a field of the original must stay.
@@ -193,7 +193,15 @@ impl<'a> Case<'a> {
         judge: impl Fn(&EditedTexts, &Reading) -> R + Sync,
     ) -> Result<(Vec<(EditedTexts, R)>, bool)> {
         let encode = |texts: EditedTexts| {
-            let encoded = self.victim.encode(&texts.render()).ok()?;
+            let rendered = texts.render();
+            let emptied = |(old, new): (&String, &String)| {
+                new.trim().is_empty() && !old.trim().is_empty()
+            };
+            // A text of nothing is no text.
+            if texts.originals().iter().zip(&rendered).any(emptied) {
+                return None;
+            }
+            let encoded = self.victim.encode(&rendered).ok()?;
             Some((texts, encoded))
         };
         let encoded: Vec<_> = if threads::available() == 1 || candidates.len() < 4 {

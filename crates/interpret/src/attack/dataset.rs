@@ -27,6 +27,23 @@ pub struct Summary {
     kept: Vec<f64>,
 }
 
+/// The numbers of one attack.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct One {
+    /// Whether it succeeded.
+    pub success: bool,
+    /// Whether a limit ended it.
+    pub spent: bool,
+    /// Its edits.
+    pub edits: usize,
+    /// Its forward passes.
+    pub passes: usize,
+    /// Its gradients.
+    pub gradients: usize,
+    /// The share of the tokens that it kept, of a reduction.
+    pub kept: Option<f64>,
+}
+
 /// A mean with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mean {
@@ -42,21 +59,37 @@ const Z: f64 = 1.959_963_984_540_054;
 impl Summary {
     /// Counts one attacked input.
     pub fn add(&mut self, attacked: &Attacked) {
-        self.inputs += 1;
+        self.add_input();
         let tokens = attacked.encoding.tokens.iter().filter(|token| !token.special).count();
         for result in &attacked.results {
-            self.attacked += 1;
-            self.passes.push(result.forward_passes as f64);
-            self.gradients.push(result.gradient_evaluations as f64);
-            self.spent += usize::from(result.stopped == super::Stopped::Spent);
-            if result.success {
-                self.succeeded += 1;
-                self.edits.push(result.texts.edits().len() as f64);
-            }
-            if let (Some(kept), true) = (&result.kept, tokens > 0) {
-                self.kept.push(kept.len() as f64 / tokens as f64);
-            }
+            let kept = result.kept.as_ref().filter(|_| tokens > 0);
+            self.add_attack(&One {
+                success: result.success,
+                spent: result.stopped == super::Stopped::Spent,
+                edits: result.texts.edits().len(),
+                passes: result.forward_passes,
+                gradients: result.gradient_evaluations,
+                kept: kept.map(|kept| kept.len() as f64 / tokens as f64),
+            });
         }
+    }
+
+    /// Counts an input; its attacks are counted by themselves.
+    pub fn add_input(&mut self) {
+        self.inputs += 1;
+    }
+
+    /// Counts one attack.
+    pub fn add_attack(&mut self, one: &One) {
+        self.attacked += 1;
+        self.passes.push(one.passes as f64);
+        self.gradients.push(one.gradients as f64);
+        self.spent += usize::from(one.spent);
+        if one.success {
+            self.succeeded += 1;
+            self.edits.push(one.edits as f64);
+        }
+        self.kept.extend(one.kept);
     }
 
     /// Counts an input that the model had wrong to begin with.

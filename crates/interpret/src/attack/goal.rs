@@ -160,7 +160,7 @@ fn already(what: &str) -> Error {
 /// The target that the task itself has for its prediction, for the record.
 fn recorded(seen: &Seen<'_>, index: usize) -> Result<Target> {
     use crate::target::{Quantity, TargetSpec};
-    let window = &seen.reading.windows[seen.reading.window(seen.model)];
+    let window = &seen.reading.windows[seen.reading.window()];
     let task = tasks::of(seen.model);
     let (prediction, spec) = (&seen.reading.prediction, TargetSpec::Predicted);
     let mut targets = task.targets(seen.model, window, prediction, &spec, Quantity::Logit)?;

@@ -524,10 +524,6 @@ fn edit(
         }
         Change::Delete => {
             let text = case.texts.originals().get(unit.field)?;
-            // A text of nothing is no text.
-            if text.trim() == text.get(unit.original.clone())? {
-                return None;
-            }
             deletions(unit.field, text, std::slice::from_ref(&unit.original), |_| true).pop()
         }
     }

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use glossator_models::{Model, Task};
 
+use super::attacker::AttackInfo;
 use super::constraints::{Constraint, Proposal};
 use super::dataset::{Mean, wilson};
 use super::edits::{Edit, EditedTexts};
@@ -15,6 +16,8 @@ use super::goal::{Aim, Goal, Seen, goals};
 use super::victim::{Limits, Reading, Victim};
 use super::vocabulary::{Form, Kind, Vocabulary};
 use crate::error::{Error, Result};
+use crate::method::{ParameterInfo, Setting, Settings};
+use crate::options::Options;
 use crate::progress::Progress;
 use crate::tasks::{Input, TaskOptions};
 
@@ -70,7 +73,73 @@ struct Subject<'a> {
     reading: Reading,
 }
 
+/// What it is, for help and documentation.
+pub static INFO: AttackInfo = AttackInfo {
+    id: "trigger",
+    name: "Universal trigger",
+    meaning: "Searches one phrase that turns as many predictions as it can when it stands before a \
+              text; half of the texts are held out to say what it does to others.",
+    caution: "A phrase for one set of texts need not do the same elsewhere: the rate on texts held \
+              out is the one to quote.",
+    citation: "Wallace, Feng, Kandpal, Gardner & Singh 2019, arXiv:1908.07125",
+    cost: "rounds x words x beam x (candidates + 3) forward passes of a batch",
+    parameters: &[
+        ParameterInfo { name: "words", value: "N", help: "Words of the phrase", default: "3" },
+        ParameterInfo {
+            name: "candidates",
+            value: "N",
+            help: "Words that are tried at each place",
+            default: "20",
+        },
+        ParameterInfo {
+            name: "beam",
+            value: "N",
+            help: "Phrases that are followed side by side",
+            default: "2",
+        },
+        ParameterInfo {
+            name: "rounds",
+            value: "N",
+            help: "Times that all places are gone through at most",
+            default: "4",
+        },
+        ParameterInfo { name: "batch", value: "N", help: "Texts of a batch", default: "32" },
+    ],
+};
+
 impl TriggerSearch {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// If one has a value that it cannot have.
+    pub fn from_options(options: &Options, aim: Aim) -> Result<Self> {
+        let default = Self::default();
+        let count = |name: &str, default: usize| {
+            options.get(name, default, "a count from 1 to 1000", |n| (1..=1000).contains(n))
+        };
+        Ok(Self {
+            words: count("words", default.words)?,
+            candidates: count("candidates", default.candidates)?,
+            beam: count("beam", default.beam)?,
+            rounds: count("rounds", default.rounds)?,
+            batch: count("batch", default.batch)?,
+            aim,
+        })
+    }
+
+    /// Every setting with its value, for the record.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let count = |n: usize| Setting::Integer(n as u64);
+        Settings::from([
+            ("words", count(self.words)),
+            ("candidates", count(self.candidates)),
+            ("beam", count(self.beam)),
+            ("rounds", count(self.rounds)),
+            ("batch", count(self.batch)),
+        ])
+    }
+
     /// Searches a phrase on every other text, and counts what it does on the others.
     ///
     /// # Errors

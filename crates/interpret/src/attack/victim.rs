@@ -62,8 +62,12 @@ pub struct Reading {
 impl Reading {
     /// The window that the prediction is about.
     #[must_use]
-    pub fn window(&self, model: &dyn Model) -> usize {
-        tasks::of(model).window(&self.prediction).min(self.windows.len().saturating_sub(1))
+    pub fn window(&self) -> usize {
+        let window = match &self.prediction {
+            Prediction::QuestionAnswering(answers) => answers.first().map_or(0, |a| a.window),
+            _ => 0,
+        };
+        window.min(self.windows.len().saturating_sub(1))
     }
 }
 
@@ -164,6 +168,12 @@ impl<'a> Victim<'a> {
     pub fn encode(&self, texts: &[String]) -> Result<Encoded> {
         let task = tasks::of(self.model);
         let windows = task.encode(self.model, &self.with_texts(texts), self.options)?;
+        if windows.iter().any(|window| window.tokens.is_empty()) {
+            return Err(Error::Input {
+                what: "the text has no tokens".to_owned(),
+                hint: "give a text of at least one word".to_owned(),
+            });
+        }
         let positions = windows.iter().map(|window| task.reads(self.model, window));
         let positions = positions.collect::<Result<_>>()?;
         Ok(Encoded { windows, positions })

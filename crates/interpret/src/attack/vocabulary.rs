@@ -119,7 +119,7 @@ impl Vocabulary {
         let entries: Vec<Entry> =
             spelled.iter().filter(|(_, _, text)| is_clean(text)).map(entry).collect();
         let places = entries.iter().enumerate().map(|(place, entry)| (entry.id, place)).collect();
-        let cased = entries.iter().any(|entry| entry.text.chars().any(char::is_uppercase));
+        let cased = is_cased(tokenizer, &entries);
         let width = model.info().width;
         let embeddings = Arc::new(embed(model, &entries)?);
         let shape = [entries.len(), width];
@@ -145,7 +145,7 @@ impl Vocabulary {
         self.forms.get(&id).copied()
     }
 
-    /// Whether some token has a capital letter: if none has, letter case means nothing here.
+    /// Whether the tokenizer tells capital letters from small ones.
     #[must_use]
     pub fn is_cased(&self) -> bool {
         self.cased
@@ -176,6 +176,23 @@ impl Vocabulary {
     pub fn cosine(&self, a: usize, b: usize) -> f64 {
         cosine(self.embedding(a), self.embedding(b))
     }
+}
+
+/// Whether the tokenizer tells capital letters from small ones.
+fn is_cased(tokenizer: &Tokenizer, entries: &[Entry]) -> bool {
+    /// Words that are tried.
+    const WORDS: usize = 50;
+    let mut words = entries
+        .iter()
+        .filter(|entry| entry.word && entry.text.to_uppercase() != entry.text)
+        .take(WORDS);
+    words.any(|entry| {
+        let (small, capital) = (format!(" {}", entry.text), format!(" {}", entry.text.to_uppercase()));
+        match (tokenizer.ids_of(&small), tokenizer.ids_of(&capital)) {
+            (Ok(small), Ok(capital)) => small != capital,
+            _ => false,
+        }
+    })
 }
 
 /// The cosine of the angle between two vectors; 0 if one of them is 0.

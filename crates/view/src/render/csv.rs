@@ -5,8 +5,11 @@
 //! Text is written as it is. A spreadsheet may take a cell that begins with `=`, `+`, `-` or `@`
 //! for a formula; import such a file with the columns `text`, `field` and `target` set to text.
 
+mod attack;
+
 use std::io::{self, Write};
 
+pub use self::attack::{ATTACK_COLUMNS, Attacks};
 use super::{Renderer, check};
 use crate::units::By;
 use crate::wire::{Document, Explanation, Field, Target};

@@ -4,6 +4,7 @@
 //! or dark, and each text has a table behind it. Sign shows in the line under a word, solid or
 //! dotted, and in the number below it, not only in colour.
 
+mod attack;
 mod explanation;
 mod grid;
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use super::{Renderer, check};
 use crate::wire::Document;
 
@@ -28,10 +30,16 @@ impl Json {
 impl Renderer for Json {
     fn document(&mut self, document: &Document, out: &mut dyn Write) -> io::Result<()> {
         check(document)?;
+        self.write(document, out)
+    }
+}
+
+impl Json {
+    pub(super) fn write<T: Serialize>(&self, value: &T, out: &mut dyn Write) -> io::Result<()> {
         if self.options.pretty {
-            serde_json::to_writer_pretty(&mut *out, document)?;
+            serde_json::to_writer_pretty(&mut *out, value)?;
         } else {
-            serde_json::to_writer(&mut *out, document)?;
+            serde_json::to_writer(&mut *out, value)?;
         }
         out.write_all(b"\n")
     }

@@ -4,6 +4,7 @@
 //! three strengths of two hues (or one, where scores have no sign) in the text's own colour, since
 //! nobody knows the terminal's background; they read on black and on white.
 
+mod attack;
 mod flow;
 mod grid;
 mod list;

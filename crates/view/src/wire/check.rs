@@ -120,16 +120,7 @@ impl Document {
             return Err(CheckError::Version { got: self.version });
         }
         check_prediction(&self.prediction, &self.input.fields)?;
-        for (f, field) in self.input.fields.iter().enumerate() {
-            for (t, token) in field.tokens.iter().enumerate() {
-                let place = || format!("input.fields[{f}].tokens[{t}]");
-                check_span(&field.text, token.start, token.end, place)?;
-                if let (true, Some(word)) = (token.special, token.word) {
-                    let place = format!("{}.word", place());
-                    return Err(CheckError::Word { place, word, words: 0 });
-                }
-            }
-        }
+        check_tokens(&self.input.fields, "input")?;
         for (e, explanation) in self.explanations.iter().enumerate() {
             check_explanation(&self.input.fields, explanation, &format!("explanations[{e}]"))?;
         }
@@ -137,7 +128,22 @@ impl Document {
     }
 }
 
-fn check_prediction(prediction: &Prediction, fields: &[Field]) -> Result<(), CheckError> {
+/// Checks the tokens of an input, which `at` names.
+pub(super) fn check_tokens(fields: &[Field], at: &str) -> Result<(), CheckError> {
+    for (f, field) in fields.iter().enumerate() {
+        for (t, token) in field.tokens.iter().enumerate() {
+            let place = || format!("{at}.fields[{f}].tokens[{t}]");
+            check_span(&field.text, token.start, token.end, place)?;
+            if let (true, Some(word)) = (token.special, token.word) {
+                let place = format!("{}.word", place());
+                return Err(CheckError::Word { place, word, words: 0 });
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_prediction(prediction: &Prediction, fields: &[Field]) -> Result<(), CheckError> {
     match prediction {
         Prediction::TextClassification(classification) => check_labels(classification),
         Prediction::TokenClassification(entities) => {
@@ -218,7 +224,7 @@ fn check_candidate(candidate: &Candidate, place: &str) -> Result<(), CheckError>
     finite(candidate.logit, || format!("{place}.logit"))
 }
 
-fn check_target(target: &Target, fields: &[Field], place: &str) -> Result<(), CheckError> {
+pub(super) fn check_target(target: &Target, fields: &[Field], place: &str) -> Result<(), CheckError> {
     match target {
         Target::Label { .. } | Target::Contrast { .. } | Target::Similarity { .. } => Ok(()),
         Target::Entity { field, span: [start, end], .. } => {
@@ -309,7 +315,7 @@ fn check_field<'a>(fields: &'a [Field], field: usize, at: &str) -> Result<&'a st
     Ok(&fields[field].text)
 }
 
-fn below(
+pub(super) fn below(
     index: usize,
     count: usize,
     of: &'static str,
@@ -322,7 +328,7 @@ fn below(
     Err(CheckError::Missing { place: place(), of, index, last })
 }
 
-fn check_quote(
+pub(super) fn check_quote(
     text: &str,
     start: usize,
     end: usize,
@@ -349,7 +355,7 @@ fn check_span(
     }
 }
 
-fn aligned(
+pub(super) fn aligned(
     got: usize,
     expected: usize,
     of: &'static str,

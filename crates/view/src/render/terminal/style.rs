@@ -13,6 +13,10 @@ pub(super) enum Style {
     Dim,
     Bold,
     Alert,
+    /// What is taken out of a text: struck through.
+    Gone,
+    /// What is put into a text: underlined.
+    New,
     /// A word of the text by its strength, 1 to 3.
     Heat(Hue, u8),
     /// A bar of the list.
@@ -49,6 +53,8 @@ impl Style {
             Style::Dim => "2".into(),
             Style::Bold => "1".into(),
             Style::Alert => "1;31".into(),
+            Style::Gone => format!("9;{}", foreground(Hue::Lowers.colour(), colors)),
+            Style::New => format!("1;4;{}", foreground(Hue::Raises.colour(), colors)),
             Style::Bar(hue) => foreground(hue.colour(), colors),
             Style::Heat(hue, strength) => {
                 // Underlining tells the signs apart where colours do not.
