@@ -6,6 +6,8 @@
 //! explanation itself; processor time and peak memory come from `/proc`, with the same instrument
 //! for both.
 
+mod attacks;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+pub(crate) use attacks::attacks;
 
 const USAGE: &str = "\
 cargo xtask bench peers [--quick] [--threads 2] [--sizes minilm,base] [--tokens 32,128]
@@ -198,11 +202,16 @@ impl Worker {
         Ok(line.trim_end().to_owned())
     }
 
-    fn run(&mut self, command: &str) -> Result<Sample> {
-        let before = cpu_milliseconds(self.child.id());
+    /// What a worker answers to a command.
+    fn ask(&mut self, command: &str) -> Result<String> {
         writeln!(self.input, "{command}")?;
         self.input.flush()?;
-        let line = self.line()?;
+        self.line()
+    }
+
+    fn run(&mut self, command: &str) -> Result<Sample> {
+        let before = cpu_milliseconds(self.child.id());
+        let line = self.ask(command)?;
         let cpu = cpu_milliseconds(self.child.id()) - before;
         let numbers: Vec<f64> =
             line.split(' ').map(str::parse).collect::<Result<_, _>>().context(line.clone())?;

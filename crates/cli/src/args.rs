@@ -248,8 +248,13 @@ pub(crate) struct AttackArgs {
     pub(crate) label_key: Option<String>,
 
     /// Second text of a pair, for models that read two
-    #[arg(long, value_name = "TEXT", conflicts_with = "question", allow_hyphen_values = true,
-        help_heading = "Input")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "question",
+        allow_hyphen_values = true,
+        help_heading = "Input"
+    )]
     pub(crate) pair: Option<String>,
 
     /// Question about the text, for question answering
@@ -316,12 +321,12 @@ pub(crate) struct AttackArgs {
     pub(crate) max_passes: Option<u64>,
 
     /// Seconds of each attack at most [default: no limit]
-    #[arg(long, value_name = "S", help_heading = "Limits")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = "Limits")]
     pub(crate) max_seconds: Option<f64>,
 
     /// Seconds of the whole run at most; inputs that it does not reach are left out [default: no
     /// limit]
-    #[arg(long, value_name = "S", help_heading = "Limits")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, help_heading = "Limits")]
     pub(crate) total_seconds: Option<f64>,
 
     /// Go on where an earlier run with the same --output ended; for --format json

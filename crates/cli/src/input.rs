@@ -65,7 +65,8 @@ pub(crate) fn labelled(
     let flag = flag.or(label_key.map(|_| "--label-key"));
     match (args.texts.as_slice(), flag) {
         ([], _) => Err(CliError::input(
-            "no text to explain",
+            // Attacks have no method.
+            if args.method.is_empty() { "no text to attack" } else { "no text to explain" },
             "give a text as an argument, - for standard input, or --file PATH",
         )),
         ([one], _) if one == "-" => Ok((read(stdin, args, label_key)?, false)),

@@ -34,12 +34,14 @@ fn explained(error: &Error, command: Option<&std::ffi::OsStr>) -> CliError {
     let tips: Vec<_> =
         paragraphs.filter_map(|p| Some(p.strip_prefix("tip: ")?.to_owned())).collect();
     let known = command.and_then(|name| Args::command().find_subcommand(name).cloned());
-    let explains = known.as_ref().is_some_and(|command| command.get_name() == "explain");
+    let name = known.as_ref().map_or("", clap::Command::get_name).to_owned();
+    let takes_texts = matches!(name.as_str(), "explain" | "attack");
     // clap proposes -- for every flag that it does not know.
     let dashes = tips.iter().any(|tip| tip.contains("use '--"));
-    let hint = if explains && dashes {
-        "`glossator explain --help` lists the flags; a text that begins with a dash goes after --"
-            .to_owned()
+    let hint = if takes_texts && dashes {
+        format!(
+            "`glossator {name} --help` lists the flags; a text that begins with a dash goes after --"
+        )
     } else if tips.is_empty() || dashes {
         let command = known.map(|command| format!(" {}", command.get_name())).unwrap_or_default();
         format!("`glossator{command} --help` lists what can be given")

@@ -47,10 +47,10 @@ fn few(cases: u32) -> ProptestConfig {
 
 /// What anyone sees who asks the model about a text.
 fn predict(model: &dyn Model, input: &Input, options: &TaskOptions) -> Prediction {
-    let explainer = Explainer::new(model, &Gradient { reduction: glossator_interpret::Reduction::L2 });
-    let answer = explainer
-        .explain_input(input, options, &TargetSpec::Predicted, Quantity::Logit)
-        .unwrap();
+    let explainer =
+        Explainer::new(model, &Gradient { reduction: glossator_interpret::Reduction::L2 });
+    let answer =
+        explainer.explain_input(input, options, &TargetSpec::Predicted, Quantity::Logit).unwrap();
     answer.prediction
 }
 
@@ -389,7 +389,8 @@ fn h1_failure_is_said_and_words_differ() {
             hotflip::first_order(case, &attack, 30)
         })
         .unwrap();
-    for part in [|f: &attack::Flip| f.edit.to.clone(), |f: &attack::Flip| f.edit.start.to_string()] {
+    for part in [|f: &attack::Flip| f.edit.to.clone(), |f: &attack::Flip| f.edit.start.to_string()]
+    {
         let distinct: std::collections::BTreeSet<_> = flips[0].iter().map(part).collect();
         assert!(distinct.len() >= 3, "one of a kind: {distinct:?}");
     }
@@ -476,7 +477,10 @@ fn h4_h11_each_entity_by_itself() {
                 let edited = final_input(model, &input, result);
                 let still = entities(model, &edited).contains(entity);
                 if result.success {
-                    assert!(!still || edited.text.matches(&entity.0).count() > 1, "{name} {entity:?}");
+                    assert!(
+                        !still || edited.text.matches(&entity.0).count() > 1,
+                        "{name} {entity:?}"
+                    );
                 }
                 // Its own words are there in any case.
                 assert!(edited.text.contains(&entity.0), "{name}: {entity:?} in {edited:?}");
@@ -502,12 +506,14 @@ fn renamed(name: &str, names: &[(&str, &str)]) -> tempfile::TempDir {
     let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
     let new = |old: &str| names.iter().find(|(o, _)| *o == old).map_or(old, |(_, n)| n).to_owned();
     let labels = config["id2label"].as_object().unwrap().clone();
-    let named = |(id, label): (&String, &serde_json::Value)| {
-        (id.clone(), new(label.as_str().unwrap()))
-    };
+    let named =
+        |(id, label): (&String, &serde_json::Value)| (id.clone(), new(label.as_str().unwrap()));
     let labels: std::collections::BTreeMap<String, String> = labels.iter().map(named).collect();
-    config["label2id"] =
-        labels.iter().map(|(id, l)| (l.clone(), id.parse::<u64>().unwrap().into())).collect::<serde_json::Map<_, _>>().into();
+    config["label2id"] = labels
+        .iter()
+        .map(|(id, l)| (l.clone(), id.parse::<u64>().unwrap().into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     config["id2label"] = serde_json::to_value(labels).unwrap();
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
     dir
@@ -545,7 +551,9 @@ fn answer(model: &dyn Model, input: &Input) -> String {
 /// H5: answers are compared by their text, whichever field is attacked.
 #[test]
 fn h5_answers_are_told_apart_by_their_text() {
-    for name in ["bert-question-answering", "roberta-question-answering", "albert-question-answering"] {
+    for name in
+        ["bert-question-answering", "roberta-question-answering", "albert-question-answering"]
+    {
         let model = tiny(name);
         let model = model.as_ref();
         let context = "the film was good and we loved it . the cat was a film";
@@ -667,7 +675,8 @@ fn h10_h14_every_vocabulary_is_its_own() {
             }
         }
         // A word in the middle of a text is the token that the vocabulary says.
-        let words = vocabulary.entries().iter().filter(|e| e.form == attack::vocabulary::Form::Begins);
+        let words =
+            vocabulary.entries().iter().filter(|e| e.form == attack::vocabulary::Form::Begins);
         let mut same = 0;
         let words: Vec<_> = words.filter(|e| e.text.is_ascii()).take(30).collect();
         for entry in &words {
@@ -707,7 +716,12 @@ fn h12_budgets_progress_and_cancelling() {
             attacker.limits = Limits { passes: Some(limit), time: None };
             let result = attacker.attack_input(&input).unwrap().results.remove(0);
             // Reading the text at first and the final one by itself are beyond it.
-            assert!(result.forward_passes <= limit + 3, "{} {limit}: {}", entry.info.id, result.forward_passes);
+            assert!(
+                result.forward_passes <= limit + 3,
+                "{} {limit}: {}",
+                entry.info.id,
+                result.forward_passes
+            );
             assert_eq!(counter.passes.load(Ordering::Relaxed), result.forward_passes + 1);
             if !result.success && result.stopped != Stopped::Searched {
                 assert_eq!(result.stopped, Stopped::Spent, "{} {limit}", entry.info.id);
@@ -822,7 +836,8 @@ fn constraints_hold_on_every_output() {
                             assert_eq!(ids.len(), 1, "{edit:?}");
                         }
                         ("dictionary", _) => assert!(
-                            ["bad", "film", "great", "awful", "wonderful", "short"].contains(&to.as_str()),
+                            ["bad", "film", "great", "awful", "wonderful", "short"]
+                                .contains(&to.as_str()),
                             "{edit:?}"
                         ),
                         _ => {}
@@ -837,10 +852,9 @@ fn constraints_hold_on_every_output() {
 fn models_judge_edits() {
     let model = tiny("bert-cls");
     let text = "the film was good and we loved it";
-    for (name, other) in [
-        ("plausible-by", "bert-masked-lm"),
-        ("similar-by", "bert-sentence-similarity"),
-    ] {
+    for (name, other) in
+        [("plausible-by", "bert-masked-lm"), ("similar-by", "bert-sentence-similarity")]
+    {
         let loose = Options::new().with(name, other);
         let strict = match name {
             "plausible-by" => loose.clone().with("plausible-rank", "1"),
@@ -854,24 +868,29 @@ fn models_judge_edits() {
                     let flips = hotflip::first_order(case, &attack, 40)?;
                     let texts: Vec<_> =
                         flips.into_iter().map(|f| case.texts.with(f.edit).unwrap()).collect();
-                    let allowed =
-                        constraints[0].allows_texts(&texts.iter().collect::<Vec<_>>())?;
+                    let allowed = constraints[0].allows_texts(&texts.iter().collect::<Vec<_>>())?;
                     Ok(allowed.into_iter().filter(|&allowed| allowed).count())
                 })
                 .unwrap();
             allowed[0]
         };
-        let (few, many) = (count(&strict), count(&loose.with(
-            if name == "plausible-by" { "plausible-rank" } else { "min-similarity" },
-            if name == "plausible-by" { "100000" } else { "-1" },
-        )));
+        let (few, many) = (
+            count(&strict),
+            count(&loose.with(
+                if name == "plausible-by" { "plausible-rank" } else { "min-similarity" },
+                if name == "plausible-by" { "100000" } else { "-1" },
+            )),
+        );
         assert_eq!(many, 40, "{name}");
         assert!(few < 40, "{name}: {few}");
     }
     // A model of another kind is told apart, and what is missing is said.
     for (options, expected) in [
         (Options::new().with("tagger", "bert-cls"), "expected a token classifier"),
-        (Options::new().with("tagger", "bert-token-classification"), "expected labels such as NOUN"),
+        (
+            Options::new().with("tagger", "bert-token-classification"),
+            "expected labels such as NOUN",
+        ),
         (Options::new().with("plausible-by", "bert-cls"), "expected a masked language model"),
         (Options::new().with("similar-by", "bert-cls"), "expected a sentence encoder"),
         (Options::new().with("plausible-rank", "3"), "without --plausible-by"),
@@ -919,8 +938,7 @@ fn tags_stay(dir: &std::path::Path, seen: &mut [usize; 2]) {
         let t = encoding.tokens.iter().position(|t| !t.special && t.end > at).unwrap();
         let batch = Batch::repeat(&encoding, 1);
         let embeddings = tagger.embed(&batch).unwrap();
-        let output =
-            tagger.forward(&embeddings, &batch, &mut Trace::new()).unwrap();
+        let output = tagger.forward(&embeddings, &batch, &mut Trace::new()).unwrap();
         let rows = output.logits.squeeze(0).unwrap().to_vec2::<f64>().unwrap();
         (0..rows[t].len()).max_by(|&a, &b| rows[t][a].total_cmp(&rows[t][b])).unwrap()
     };
@@ -961,8 +979,7 @@ fn targets_are_reached_or_refused() {
     let model = model.as_ref();
     let attack = HotFlip::default();
     let input = Input::text("a touching and funny film");
-    let result =
-        aimed(model, &attack, "negative").attack_input(&input).unwrap().results.remove(0);
+    let result = aimed(model, &attack, "negative").attack_input(&input).unwrap().results.remove(0);
     assert!(result.success);
     assert_eq!(label(model, &result.texts.render()[0]), 0);
     let already = fails(&aimed(model, &attack, "positive"), &input);
@@ -1019,8 +1036,11 @@ fn confidence_is_kept() {
     for confidence in [0.5, 0.9] {
         let attack = InputReduction { confidence, ..InputReduction::default() };
         let result = run(model.as_ref(), &attack, &Input::text(text)).results.remove(0);
-        let prediction =
-            predict(model.as_ref(), &Input::text(result.texts.render().remove(0)), &TaskOptions::default());
+        let prediction = predict(
+            model.as_ref(),
+            &Input::text(result.texts.render().remove(0)),
+            &TaskOptions::default(),
+        );
         let best = &prediction.labels()[prediction.best()];
         assert!(best.probability.unwrap() >= confidence, "{best:?}");
     }
@@ -1096,7 +1116,9 @@ fn triggers_turn_many_texts() {
     let turned = texts
         .iter()
         .enumerate()
-        .filter(|(i, text)| i % 2 == 0 && label(model.as_ref(), &format!("{} {text}", trigger.text)) == 0)
+        .filter(|(i, text)| {
+            i % 2 == 0 && label(model.as_ref(), &format!("{} {text}", trigger.text)) == 0
+        })
         .count();
     assert_eq!((trigger.seen.mean * 3.0).round() as usize, turned);
     assert!(turned > 0, "{trigger:?}");

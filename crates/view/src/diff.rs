@@ -53,8 +53,7 @@ mod tests {
     fn a_text_is_split_at_its_edits() {
         let edits = [Edit::new(0, 2, "good", "bad"), Edit::new(0, 6, "", " old")];
         let all = parts(0, "a good film", &edits);
-        let expected =
-            [Same("a "), Gone("good"), New("bad"), Same(" "), New("old"), Same(" film")];
+        let expected = [Same("a "), Gone("good"), New("bad"), Same(" "), New("old"), Same(" film")];
         assert_eq!(all, expected);
         assert_eq!(parts(1, "a", &edits), [Same("a")]);
         let gone = [Edit::new(0, 0, "a good ", "")];

@@ -48,8 +48,11 @@ enum Done {
 pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
     // Everything that can be wrong with the arguments is found before the model is loaded.
     let trigger = args.attack == triggers::INFO.id;
-    let parameters =
-        if trigger { triggers::INFO.parameters } else { attack::find(&args.attack)?.info.parameters };
+    let parameters = if trigger {
+        triggers::INFO.parameters
+    } else {
+        attack::find(&args.attack)?.info.parameters
+    };
     if let Some(name) = useless(&args.settings.0, parameters) {
         let message = format!("--{name} does not apply to {}", args.attack);
         let hint = format!("`glossator attacks {}` lists the settings it has", args.attack);
@@ -70,7 +73,8 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
         // Fails only if the pool exists already, which nothing has made yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
-    let built = if trigger { None } else { Some((attack::find(&args.attack)?.build)(&args.settings.0)?) };
+    let built =
+        if trigger { None } else { Some((attack::find(&args.attack)?.build)(&args.settings.0)?) };
     let source = Source::find(args.model.as_deref(), args.download.asked())?;
     if let (Some((_, task)), Some(path)) = (source.identify(), &args.model) {
         task::check_task(&inputs, &path.display().to_string(), task)?;
@@ -80,7 +84,8 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
     let info = model.info();
     task::check_task(&inputs, &info.id, info.task)?;
     if args.label_key.is_some() && info.task != Task::TextClassification {
-        let message = format!("--label-key is for text-classification; {} does {}", info.id, info.task.id());
+        let message =
+            format!("--label-key is for text-classification; {} does {}", info.id, info.task.id());
         return Err(CliError::input(message, "leave out --label-key").into());
     }
     let sha256 = (args.format == Format::Json).then(|| model.sha256());
@@ -95,9 +100,8 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
     };
     let settings = recorded(args, built.settings(), &constraints);
     let head = AttackHead::new(info, sha256, built.info().id, settings);
-    let mut attacker = Attacker::new(model, built.as_ref())
-        .with_constraints(&constraints)
-        .with_progress(&watch);
+    let mut attacker =
+        Attacker::new(model, built.as_ref()).with_constraints(&constraints).with_progress(&watch);
     attacker.options = task::options(&inputs);
     attacker.aim = aim;
     attacker.fields = args.field.as_deref().map_or(FieldChoice::Usual, FieldChoice::parse);
@@ -185,7 +189,8 @@ fn attack_all(args: &AttackArgs, run: &Run<'_>, items: Items, single: bool) -> R
         let message = format!("{}: some inputs are missing from it", path.display());
         CliError::input(message, "see the errors above").print();
     }
-    let answer = if summary.succeeded > 0 || summary.inputs == 0 { Exit::Success } else { Exit::No };
+    let answer =
+        if summary.succeeded > 0 || summary.inputs == 0 { Exit::Success } else { Exit::No };
     Ok(failed.unwrap_or(answer))
 }
 
@@ -292,11 +297,9 @@ fn recorded(
     for constraint in constraints {
         settings.extend(constraint.settings());
     }
-    for (name, value) in [
-        ("target", &args.target),
-        ("field", &args.field),
-        ("decision", &args.decision),
-    ] {
+    for (name, value) in
+        [("target", &args.target), ("field", &args.field), ("decision", &args.decision)]
+    {
         if let Some(value) = value {
             settings.insert(name, Setting::Text(value.clone()));
         }

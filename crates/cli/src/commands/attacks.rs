@@ -14,9 +14,11 @@ pub(crate) fn run(args: &AttacksArgs) -> Result<Exit, Stop> {
     let constraints = CONSTRAINTS.iter().map(|entry| entry.info);
     if let Some(id) = &args.attack {
         let attack = attacks.clone().find(|info| info.id == id).map(attack);
-        let found = attack.or_else(|| constraints.clone().find(|info| info.id == id).map(constraint));
+        let found =
+            attack.or_else(|| constraints.clone().find(|info| info.id == id).map(constraint));
         let Some(found) = found else {
-            let known: Vec<_> = attacks.map(|info| info.id).chain(constraints.map(|i| i.id)).collect();
+            let known: Vec<_> =
+                attacks.map(|info| info.id).chain(constraints.map(|i| i.id)).collect();
             let message = format!("unknown attack {id:?}");
             return Err(CliError::input(message, format!("there are {}", known.join(", "))).into());
         };

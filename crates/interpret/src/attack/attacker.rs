@@ -153,12 +153,15 @@ impl DecisionChoice {
         }
     }
 
-    fn choose(&self, goals: Vec<Goal>, prediction: &Prediction, texts: &[String]) -> Result<Vec<Goal>> {
+    fn choose(
+        &self,
+        goals: Vec<Goal>,
+        prediction: &Prediction,
+        texts: &[String],
+    ) -> Result<Vec<Goal>> {
         let found: Vec<Goal> = match self {
             Self::All => return Ok(goals),
-            Self::Number(number) => {
-                goals.iter().skip(number - 1).take(1).cloned().collect()
-            }
+            Self::Number(number) => goals.iter().skip(number - 1).take(1).cloned().collect(),
             Self::Text(wanted) => {
                 let is_wanted = |goal: &&Goal| match goal.protected.first() {
                     Some((field, span)) => {
@@ -291,8 +294,7 @@ impl<'a> Attacker<'a> {
             });
         }
         let texts = Victim::texts(self.model.info().task, input);
-        let fields =
-            self.fields.indices(self.model.info().task, texts.len(), self.attack)?;
+        let fields = self.fields.indices(self.model.info().task, texts.len(), self.attack)?;
         let texts = EditedTexts::new(texts);
         let asks = Victim::new(self.model, input, &self.options, self.limits, self.progress);
         let reading = asks.read(&texts.render())?;

@@ -194,9 +194,8 @@ impl<'a> Case<'a> {
     ) -> Result<(Vec<(EditedTexts, R)>, bool)> {
         let encode = |texts: EditedTexts| {
             let rendered = texts.render();
-            let emptied = |(old, new): (&String, &String)| {
-                new.trim().is_empty() && !old.trim().is_empty()
-            };
+            let emptied =
+                |(old, new): (&String, &String)| new.trim().is_empty() && !old.trim().is_empty();
             // A text of nothing is no text.
             if texts.originals().iter().zip(&rendered).any(emptied) {
                 return None;

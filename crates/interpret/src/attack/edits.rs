@@ -23,7 +23,9 @@ impl Edit {
     fn collides(&self, other: &Self) -> bool {
         self.field == other.field
             && (overlaps(self.start..self.end, other.start..other.end)
-                || (self.start == self.end && self.start == other.start && other.start == other.end))
+                || (self.start == self.end
+                    && self.start == other.start
+                    && other.start == other.end))
     }
 }
 

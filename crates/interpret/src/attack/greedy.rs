@@ -81,10 +81,8 @@ static INFO: AttackInfo = AttackInfo {
 };
 
 /// The registry's entry.
-pub static ENTRY: AttackEntry = AttackEntry {
-    info: &INFO,
-    build: |options| Ok(Box::new(Greedy::from_options(options)?)),
-};
+pub static ENTRY: AttackEntry =
+    AttackEntry { info: &INFO, build: |options| Ok(Box::new(Greedy::from_options(options)?)) };
 
 impl Default for Greedy {
     fn default() -> Self {
@@ -107,7 +105,11 @@ impl Greedy {
             1 => Source::WordNet(WordNet::open(options.text("synonyms").unwrap_or("wordnet"))?),
             _ => Source::Typos,
         };
-        Ok(Self { max_edits: count("max-edits", 10)?, candidates: count("candidates", 50)?, source })
+        Ok(Self {
+            max_edits: count("max-edits", 10)?,
+            candidates: count("candidates", 50)?,
+            source,
+        })
     }
 
     /// The replacements of a word, the most likely to be meant first.
@@ -122,7 +124,9 @@ impl Greedy {
                     .collect();
                 near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
                 near.truncate(self.candidates);
-                near.into_iter().map(|(_, place)| vocabulary.entries()[place].text.clone()).collect()
+                near.into_iter()
+                    .map(|(_, place)| vocabulary.entries()[place].text.clone())
+                    .collect()
             }
             Source::WordNet(wordnet) => wordnet.synonyms(&unit.text).into_iter().collect(),
             Source::Typos => typos(&unit.text),
@@ -183,10 +187,8 @@ impl Attack for Greedy {
         let encoding = case.window();
         let mut places = units(case, encoding, case.texts, Grain::Word)?;
         places.retain(|unit| unit.kind != Kind::Marks);
-        let proposals: Vec<Vec<Edit>> = places
-            .iter()
-            .map(|unit| self.edits(case, vocabulary, unit))
-            .collect();
+        let proposals: Vec<Vec<Edit>> =
+            places.iter().map(|unit| self.edits(case, vocabulary, unit)).collect();
         if proposals.iter().all(Vec::is_empty) {
             let note = "no word may be changed: every one is protected, or nothing may replace it";
             return case.failed(None, Stopped::Fixed, Some(note));
@@ -283,10 +285,12 @@ pub fn search(
         let next: Vec<_> = next.filter_map(|edit| now.with(edit.clone())).collect();
         let (tried, over) = judge(next)?;
         spent |= over;
-        let best = tried.into_iter().max_by(|a, b| {
-            a.reached.cmp(&b.reached).then(a.margin.total_cmp(&b.margin))
-        });
-        let Some(best) = best.filter(|best| best.reached || best.margin > nearest) else { continue };
+        let best = tried
+            .into_iter()
+            .max_by(|a, b| a.reached.cmp(&b.reached).then(a.margin.total_cmp(&b.margin)));
+        let Some(best) = best.filter(|best| best.reached || best.margin > nearest) else {
+            continue;
+        };
         nearest = best.margin;
         now = best.texts;
         if best.reached {

@@ -5,6 +5,8 @@
 //! words. Here the best of a beam are then tried, in growing batches, and only what the model says
 //! of the edited text counts.
 
+use std::collections::HashMap;
+
 use super::attacker::{Attack, AttackEntry, AttackInfo};
 use super::case::{AttackResult, Case, Stopped, Tried, Visited};
 use super::certify::{self, Certificate};
@@ -107,10 +109,8 @@ static INFO: AttackInfo = AttackInfo {
 };
 
 /// The registry's entry.
-pub static ENTRY: AttackEntry = AttackEntry {
-    info: &INFO,
-    build: |options| Ok(Box::new(HotFlip::from_options(options)?)),
-};
+pub static ENTRY: AttackEntry =
+    AttackEntry { info: &INFO, build: |options| Ok(Box::new(HotFlip::from_options(options)?)) };
 
 impl HotFlip {
     /// Reads the settings.
@@ -305,9 +305,8 @@ impl HotFlip {
         let mut all = Vec::new();
         for (state, slope) in states.iter().zip(&slopes) {
             let flips = self.flips(case, &state.texts, &state.encoding, slope, most)?;
-            let promised = |flip: Flip| {
-                Some((state.margin + flip.gain, state.texts.with(flip.edit)?))
-            };
+            let promised =
+                |flip: Flip| Some((state.margin + flip.gain, state.texts.with(flip.edit)?));
             all.extend(flips.into_iter().filter_map(promised));
         }
         all.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -324,13 +323,11 @@ impl HotFlip {
         slope: &AtTokens,
         most: usize,
     ) -> Result<Vec<Flip>> {
-        let vocabulary = case.vocabulary()?;
         let mut places = units(case, encoding, texts, self.grain)?;
         places.retain(|unit| self.punctuation || unit.kind != Kind::Marks);
-        let scored = Scored::new(vocabulary, &places, slope)?;
         // No place and no word may take all: the next one is as likely to turn the prediction.
         let share = most.div_ceil(3).max(4);
-        scored.best(case, vocabulary, &places, self, most, share)
+        best_flips(case, &places, slope, self, (most, share))
     }
 
     /// The replacements of each word of the original among which a certificate is given: the most
@@ -339,17 +336,13 @@ impl HotFlip {
         let state = self.state(case, case.texts.clone(), case.reading)?;
         let slopes = case.victim.gradients(&[(&state.encoding, state.towards.clone())])?;
         let Some(slope) = slopes.first() else { return Ok(Vec::new()) };
-        let vocabulary = case.vocabulary()?;
         let mut places = units(case, &state.encoding, case.texts, self.grain)?;
         places.retain(|unit| self.punctuation || unit.kind != Kind::Marks);
-        let mut sets = Vec::with_capacity(places.len());
-        for place in places {
-            let one = [place];
-            let scored = Scored::new(vocabulary, &one, slope)?;
-            let flips = scored.best(case, vocabulary, &one, self, each, each)?;
-            sets.push(flips.into_iter().map(|flip| flip.edit).collect());
-        }
-        Ok(sets)
+        let set = |place: &Unit| -> Result<Vec<Edit>> {
+            let flips = best_flips(case, std::slice::from_ref(place), slope, self, (each, each))?;
+            Ok(flips.into_iter().map(|flip| flip.edit).collect())
+        };
+        places.iter().map(set).collect()
     }
 }
 
@@ -396,105 +389,107 @@ fn try_growing(
     Ok((None, all, false))
 }
 
-/// First-order gains of every entry at every place.
-struct Scored {
-    /// `g · E` row by row.
-    products: Vec<f32>,
-    /// `Σ g · e` of the tokens that stand at each place.
-    own: Vec<f64>,
-    entries: usize,
-    /// The mean embedding of the tokens at each place.
-    vectors: Vec<Vec<f32>>,
+/// Products of slopes and embeddings that are held at once: 64 MiB of them, however large the
+/// vocabulary and long the text.
+const PRODUCTS: usize = 16 << 20;
+
+/// The flips that the gradient promises most of and constraints allow, the best first. No place and
+/// no word has more than `share` of them.
+fn best_flips(
+    case: &Case<'_>,
+    places: &[Unit],
+    slope: &AtTokens,
+    settings: &HotFlip,
+    (most, share): (usize, usize),
+) -> Result<Vec<Flip>> {
+    let vocabulary = case.vocabulary()?;
+    let entries = vocabulary.entries().len();
+    let mut all: Vec<(Flip, u32)> = Vec::new();
+    for group in places.chunks((PRODUCTS / entries.max(1)).max(1)) {
+        let slopes: Vec<f64> =
+            group.iter().flat_map(|unit| slope.slope(unit.tokens[0]).to_vec()).collect();
+        let products = vocabulary.products(&slopes)?;
+        for (unit, row) in group.iter().zip(products.chunks(entries.max(1))) {
+            all.extend(at_place(case, vocabulary, unit, row, slope, settings, share));
+        }
+    }
+    // Stable: equal gains stay in the order of the text.
+    all.sort_by(|a, b| b.0.gain.total_cmp(&a.0.gain));
+    let mut with_word = HashMap::<u32, usize>::new();
+    let mut flips = Vec::with_capacity(most.min(all.len()));
+    for (flip, word) in all {
+        let used = with_word.entry(word).or_default();
+        if word != NO_WORD && *used >= share {
+            continue;
+        }
+        *used += 1;
+        flips.push(flip);
+        if flips.len() >= most {
+            break;
+        }
+    }
+    Ok(flips)
 }
 
-impl Scored {
-    fn new(vocabulary: &Vocabulary, places: &[Unit], slope: &AtTokens) -> Result<Self> {
-        let slopes: Vec<f64> =
-            places.iter().flat_map(|unit| slope.slope(unit.tokens[0]).to_vec()).collect();
-        let products = vocabulary.products(&slopes)?;
-        let own = places.iter().map(|unit| unit.tokens.iter().map(|&t| slope.dot(t)).sum());
-        let vectors = places.iter().map(|unit| slope.mean(&unit.tokens)).collect();
-        let entries = vocabulary.entries().len();
-        Ok(Self { products, own: own.collect(), entries, vectors })
-    }
+/// In place of a word of the vocabulary, where a word is deleted.
+const NO_WORD: u32 = u32::MAX;
 
-    /// The best flips that constraints allow, at most `share` at one place or with one word.
-    fn best(
-        &self,
-        case: &Case<'_>,
-        vocabulary: &Vocabulary,
-        places: &[Unit],
-        settings: &HotFlip,
-        most: usize,
-        share: usize,
-    ) -> Result<Vec<Flip>> {
-        let mut ranked: Vec<(f32, u32, u32, Change)> = Vec::new();
-        for (p, unit) in places.iter().enumerate() {
-            let row = self.products.get(p * self.entries..(p + 1) * self.entries);
-            let row = row.unwrap_or_default();
-            let own = self.own[p] as f32;
-            for (e, (entry, &product)) in vocabulary.entries().iter().zip(row).enumerate() {
-                if unit.takes(entry) {
-                    ranked.push((product - own, p as u32, e as u32, Change::Replace));
-                    if settings.insert {
-                        ranked.push((product, p as u32, e as u32, Change::Insert));
-                    }
-                }
-            }
-            if settings.delete {
-                ranked.push((-own, p as u32, u32::MAX, Change::Delete));
+/// The best flips at one place, at most `share`, each with its word. `products`: `g · E` of every
+/// word of the vocabulary.
+fn at_place(
+    case: &Case<'_>,
+    vocabulary: &Vocabulary,
+    unit: &Unit,
+    products: &[f32],
+    slope: &AtTokens,
+    settings: &HotFlip,
+    share: usize,
+) -> Vec<(Flip, u32)> {
+    let own: f64 = unit.tokens.iter().map(|&t| slope.dot(t)).sum();
+    let mut ranked: Vec<(f32, u32, Change)> = Vec::new();
+    for (e, (entry, &product)) in vocabulary.entries().iter().zip(products).enumerate() {
+        if unit.takes(entry) {
+            ranked.push((product - own as f32, e as u32, Change::Replace));
+            if settings.insert {
+                ranked.push((product, e as u32, Change::Insert));
             }
         }
-        let order = |a: &(f32, u32, u32, Change), b: &(f32, u32, u32, Change)| {
-            b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2)))
-        };
-        let mut flips = Vec::new();
-        let mut at_place = vec![0_usize; places.len()];
-        let mut with_word = std::collections::HashMap::<u32, usize>::new();
-        let mut rest = ranked.as_mut_slice();
-        let mut chunk = (most * 16).max(256);
-        while !rest.is_empty() && flips.len() < most {
-            let n = chunk.min(rest.len());
-            chunk *= 4;
-            if n < rest.len() {
-                rest.select_nth_unstable_by(n - 1, order);
-            }
-            let (head, tail) = rest.split_at_mut(n);
-            head.sort_unstable_by(order);
-            for &(gain, p, e, change) in head.iter() {
-                if flips.len() >= most {
-                    break;
-                }
-                let (place, word) = (p as usize, with_word.get(&e).copied().unwrap_or(0));
-                if at_place[place] >= share || (e != u32::MAX && word >= share) {
-                    continue;
-                }
-                let entry = (e != u32::MAX).then_some(e as usize);
-                let Some(edit) = edit(case, vocabulary, &places[place], entry, change) else {
-                    continue;
-                };
-                let original = &case.texts.originals()[edit.field];
-                let vector: &[f32] =
-                    if change == Change::Insert { &[] } else { &self.vectors[place] };
-                let proposal = Proposal {
-                    edit: &edit,
-                    original,
-                    vocabulary,
-                    tokenizer: case.victim.model().tokenizer(),
-                    vector,
-                    place: entry,
-                };
-                if !case.may_edit(&edit) || case.constraints.iter().any(|c| !c.allows(&proposal)) {
-                    continue;
-                }
-                at_place[place] += 1;
-                *with_word.entry(e).or_default() += 1;
-                flips.push(Flip { edit, gain: f64::from(gain) });
-            }
-            rest = tail;
-        }
-        Ok(flips)
     }
+    if settings.delete {
+        ranked.push((-own as f32, NO_WORD, Change::Delete));
+    }
+    let order =
+        |a: &(f32, u32, Change), b: &(f32, u32, Change)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    let vector = slope.mean(&unit.tokens);
+    let tokenizer = case.victim.model().tokenizer();
+    let mut flips = Vec::new();
+    let mut rest = ranked.as_mut_slice();
+    // Only as much is sorted as constraints leave over.
+    let mut chunk = share.saturating_mul(4).max(64);
+    while !rest.is_empty() && flips.len() < share {
+        let n = chunk.min(rest.len());
+        chunk = chunk.saturating_mul(4);
+        if n < rest.len() {
+            rest.select_nth_unstable_by(n - 1, order);
+        }
+        let (head, tail) = rest.split_at_mut(n);
+        head.sort_unstable_by(order);
+        for &(gain, e, change) in head.iter() {
+            if flips.len() >= share {
+                break;
+            }
+            let place = (e != NO_WORD).then_some(e as usize);
+            let Some(edit) = edit(case, vocabulary, unit, place, change) else { continue };
+            let Some(original) = case.texts.originals().get(edit.field) else { continue };
+            let vector: &[f32] = if change == Change::Insert { &[] } else { &vector };
+            let proposal = Proposal { edit: &edit, original, vocabulary, tokenizer, vector, place };
+            if case.may_edit(&edit) && case.constraints.iter().all(|c| c.allows(&proposal)) {
+                flips.push((Flip { edit, gain: f64::from(gain) }, e));
+            }
+        }
+        rest = tail;
+    }
+    flips
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -94,8 +94,11 @@ impl InputReduction {
     /// # Errors
     /// If one has a value that it cannot have.
     pub fn from_options(options: &Options) -> Result<Self> {
-        let rule =
-            options.choice("rule", Rule::Feng, &[("feng", Rule::Feng), ("allennlp", Rule::AllenNlp)])?;
+        let rule = options.choice(
+            "rule",
+            Rule::Feng,
+            &[("feng", Rule::Feng), ("allennlp", Rule::AllenNlp)],
+        )?;
         let beam = if rule == Rule::Feng { 5 } else { 3 };
         let valid = |n: &usize| (1..=100_000).contains(n);
         let beam = options.get("beam", beam, "a count from 1 to 100000", valid)?;
@@ -140,7 +143,9 @@ impl Words {
             for (w, span) in words.iter().enumerate() {
                 // A mask that is written out is what the task is about.
                 let special = window.tokens.iter().any(|token| {
-                    token.field == field && token.word == Some(w) && tokenizer.is_special(token.id)
+                    token.field == field
+                        && token.word == Some(w)
+                        && tokenizer.is_special(token.id)
                         && tokenizer.unk_token() != Some(token.id)
                 });
                 if special || case.is_protected(field, span.clone()) {
@@ -177,7 +182,8 @@ impl Words {
         let mut edits = Vec::new();
         for &field in case.fields {
             let text = case.texts.originals().get(field)?;
-            let here: Vec<usize> = (0..self.all.len()).filter(|&w| self.all[w].0 == field).collect();
+            let here: Vec<usize> =
+                (0..self.all.len()).filter(|&w| self.all[w].0 == field).collect();
             let spans: Vec<_> = here.iter().map(|&w| self.all[w].1.clone()).collect();
             edits.extend(deletions(field, text, &spans, |w| gone[here[w]]));
         }

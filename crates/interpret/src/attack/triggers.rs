@@ -234,8 +234,7 @@ impl TriggerSearch {
                 turn += 1;
                 let mut next: Vec<(f64, Vec<String>)> = Vec::new();
                 for (_, phrase) in &beam {
-                    let words =
-                        run.promising(phrase, place, &chosen, self.candidates, spent)?;
+                    let words = run.promising(phrase, place, &chosen, self.candidates, spent)?;
                     for word in words.into_iter().chain([phrase[place].clone()]) {
                         let mut phrase = phrase.clone();
                         phrase[place] = word;
@@ -321,8 +320,7 @@ impl Run<'_> {
         let Some(first) = texts.first() else { return Ok((0, f64::NEG_INFINITY)) };
         let task = self.model.info().task;
         let input = first.borrow().input;
-        let victim =
-            Victim::new(self.model, input, self.options, Limits::default(), self.progress);
+        let victim = Victim::new(self.model, input, self.options, Limits::default(), self.progress);
         let edited: Vec<EditedTexts> =
             texts.iter().map(|text| with_phrase(text.borrow().input, task, phrase)).collect();
         let mut encoded = Vec::new();

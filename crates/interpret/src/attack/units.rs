@@ -114,19 +114,14 @@ impl Unit {
     /// Whether a token of the vocabulary may stand here: like for like, and the beginning of a word
     /// stays one.
     pub(crate) fn takes(&self, entry: &Entry) -> bool {
-        entry.kind == self.kind
-            && entry.form == self.form
-            && (entry.word || !self.starts_word)
+        entry.kind == self.kind && entry.form == self.form && (entry.word || !self.starts_word)
     }
 
     /// Its text replaced by an entry's; none if that changes nothing.
     pub(crate) fn replaced(&self, entry: &Entry, cased: bool) -> Option<Edit> {
         let to = if cased { entry.text.clone() } else { like(&self.text, &entry.text) };
-        let same = if cased {
-            to == self.text
-        } else {
-            to.to_lowercase() == self.text.to_lowercase()
-        };
+        let same =
+            if cased { to == self.text } else { to.to_lowercase() == self.text.to_lowercase() };
         (!same).then(|| self.edit(to))
     }
 

@@ -187,7 +187,8 @@ fn is_cased(tokenizer: &Tokenizer, entries: &[Entry]) -> bool {
         .filter(|entry| entry.word && entry.text.to_uppercase() != entry.text)
         .take(WORDS);
     words.any(|entry| {
-        let (small, capital) = (format!(" {}", entry.text), format!(" {}", entry.text.to_uppercase()));
+        let (small, capital) =
+            (format!(" {}", entry.text), format!(" {}", entry.text.to_uppercase()));
         match (tokenizer.ids_of(&small), tokenizer.ids_of(&capital)) {
             (Ok(small), Ok(capital)) => small != capital,
             _ => false,
@@ -234,7 +235,8 @@ fn spelled(tokenizer: &Tokenizer, size: usize) -> Vec<(u32, Form, String)> {
     let prefixed = tokenizer.has_continuing_prefix();
     // Tokens are written behind this one: alone, some decoders take their space away.
     let anchor = (0..size as u32).find(|&id| {
-        let plain = |name: String| name.chars().count() > 1 && name.chars().all(char::is_alphanumeric);
+        let plain =
+            |name: String| name.chars().count() > 1 && name.chars().all(char::is_alphanumeric);
         !tokenizer.is_special(id) && tokenizer.id_to_token(id).is_some_and(plain)
     });
     let one = |id: u32| -> Option<(u32, Form, String)> {
@@ -253,7 +255,8 @@ fn spelled(tokenizer: &Tokenizer, size: usize) -> Vec<(u32, Form, String)> {
             Some(anchor) => tokenizer.written(&[anchor, id]).pop()?.text,
             None => tokenizer.token_text(id)?,
         };
-        let form = if text.starts_with(char::is_whitespace) { Form::Begins } else { Form::Continues };
+        let form =
+            if text.starts_with(char::is_whitespace) { Form::Begins } else { Form::Continues };
         Some((id, form, text.trim_start().to_owned()))
     };
     (0..size as u32).into_par_iter().filter_map(one).collect()

@@ -111,9 +111,8 @@ fn result_of(original: &Encoding, result: &attack::AttackResult) -> wire::Attack
     let mut out = wire::AttackResult::new(target, result.success, read, prediction);
     result.stopped.id().clone_into(&mut out.stopped);
     let edits = result.texts.edits().iter();
-    out.edits = edits
-        .map(|edit| wire::Edit::new(edit.field, edit.start, &edit.from, &edit.to))
-        .collect();
+    out.edits =
+        edits.map(|edit| wire::Edit::new(edit.field, edit.start, &edit.from, &edit.to)).collect();
     out.kept = result.kept.as_ref().map(|kept| {
         let marks = (0..original.tokens.len()).map(|t| kept.binary_search(&t).is_ok());
         let fields = split(original, marks).into_iter();

@@ -83,8 +83,8 @@ pub(super) fn verdict(document: &AttackDocument, result: &AttackResult) -> (Stri
             ("reduced".to_owned(), format!("to {kept} of {all} tokens; {cost}"))
         }
         (true, false) => ("flipped".to_owned(), format!("by {edits}; {cost}")),
-        (false, true) => ("not reduced".to_owned(), format!("{why}; {cost}")),
-        (false, false) => ("not flipped".to_owned(), format!("{why}; {cost}")),
+        (false, true) => ("not reduced:".to_owned(), format!("{why}; {cost}")),
+        (false, false) => ("not flipped:".to_owned(), format!("{why}; {cost}")),
     }
 }
 
@@ -151,7 +151,8 @@ pub(super) fn trigger_lines(document: &TriggerDocument) -> Vec<(&'static str, St
         let (low, high) = (percent(low), percent(high));
         format!("{} of {of} (95% interval {low} to {high})", percent(mean.mean))
     };
-    let mut lines = vec![("turns, of those it was made for", share(&trigger.seen, trigger.searched_on))];
+    let mut lines =
+        vec![("turns, of those it was made for", share(&trigger.seen, trigger.searched_on))];
     if let Some(held_out) = &trigger.held_out {
         lines.push(("turns, of others", share(held_out, trigger.tested_on)));
     }

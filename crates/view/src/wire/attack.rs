@@ -342,7 +342,12 @@ impl AttackDocument {
             let made = text + &old[f].text[reached..];
             if made != new[f].text {
                 let place = format!("{at}.final.fields[{f}]");
-                return Err(CheckError::Quote { place, text: made, start: 0, end: new[f].text.len() });
+                return Err(CheckError::Quote {
+                    place,
+                    text: made,
+                    start: 0,
+                    end: new[f].text.len(),
+                });
             }
         }
         Ok(())

@@ -143,7 +143,10 @@ pub(super) fn check_tokens(fields: &[Field], at: &str) -> Result<(), CheckError>
     Ok(())
 }
 
-pub(super) fn check_prediction(prediction: &Prediction, fields: &[Field]) -> Result<(), CheckError> {
+pub(super) fn check_prediction(
+    prediction: &Prediction,
+    fields: &[Field],
+) -> Result<(), CheckError> {
     match prediction {
         Prediction::TextClassification(classification) => check_labels(classification),
         Prediction::TokenClassification(entities) => {
@@ -224,7 +227,11 @@ fn check_candidate(candidate: &Candidate, place: &str) -> Result<(), CheckError>
     finite(candidate.logit, || format!("{place}.logit"))
 }
 
-pub(super) fn check_target(target: &Target, fields: &[Field], place: &str) -> Result<(), CheckError> {
+pub(super) fn check_target(
+    target: &Target,
+    fields: &[Field],
+    place: &str,
+) -> Result<(), CheckError> {
     match target {
         Target::Label { .. } | Target::Contrast { .. } | Target::Similarity { .. } => Ok(()),
         Target::Entity { field, span: [start, end], .. } => {

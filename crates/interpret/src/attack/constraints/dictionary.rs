@@ -78,9 +78,9 @@ impl Constraint for Dictionary {
         }
         let Some(place) = proposal.place else {
             let text = format!(" {}", proposal.edit.to.trim());
-            return proposal.tokenizer.ids_of(&text).is_ok_and(|ids| {
-                matches!(ids.as_slice(), [id] if proposal.vocabulary.place(*id).is_some())
-            });
+            return proposal.tokenizer.ids_of(&text).is_ok_and(
+                |ids| matches!(ids.as_slice(), [id] if proposal.vocabulary.place(*id).is_some()),
+            );
         };
         let entry = proposal.vocabulary.entries().get(place);
         // A piece put into the middle of a word makes a word that is in no vocabulary.

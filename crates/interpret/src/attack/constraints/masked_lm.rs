@@ -80,7 +80,8 @@ impl Constraint for MaskedLm {
     }
 
     fn allows_texts(&self, texts: &[&EditedTexts]) -> Result<Vec<bool>> {
-        let (input, options) = (Input::default(), TaskOptions { truncate: true, ..TaskOptions::default() });
+        let (input, options) =
+            (Input::default(), TaskOptions { truncate: true, ..TaskOptions::default() });
         let victim = Victim::new(self.model.as_ref(), &input, &options, Limits::default(), &Silent);
         let tokenizer = self.model.tokenizer();
         let mut allowed = vec![true; texts.len()];

@@ -37,7 +37,10 @@ pub(super) static ENTRY: ConstraintEntry = ConstraintEntry {
         let info = tagger.info();
         if info.task != Task::TokenClassification {
             return Err(Error::Input {
-                what: format!("--tagger {name}: expected a token classifier, got {}", info.task.id()),
+                what: format!(
+                    "--tagger {name}: expected a token classifier, got {}",
+                    info.task.id()
+                ),
                 hint: "give a model that tags parts of speech".to_owned(),
             });
         }
@@ -60,9 +63,8 @@ pub(super) static ENTRY: ConstraintEntry = ConstraintEntry {
 fn tag(reading: &Reading, start: usize, end: usize) -> Option<usize> {
     let (window, rows) = (reading.windows.first()?, reading.rows.first()?);
     let mut tokens = window.tokens.iter().enumerate();
-    let inside = |token: &glossator_models::Token| {
-        !token.special && token.start < end && start < token.end
-    };
+    let inside =
+        |token: &glossator_models::Token| !token.special && token.start < end && start < token.end;
     let (t, _) = tokens.find(|(_, token)| inside(token))?;
     Some(largest(rows.get(t)?.iter().copied()))
 }
@@ -77,7 +79,8 @@ impl Constraint for PartOfSpeech {
     }
 
     fn allows_texts(&self, texts: &[&EditedTexts]) -> Result<Vec<bool>> {
-        let (input, options) = (Input::default(), TaskOptions { truncate: true, ..TaskOptions::default() });
+        let (input, options) =
+            (Input::default(), TaskOptions { truncate: true, ..TaskOptions::default() });
         let victim =
             Victim::new(self.tagger.as_ref(), &input, &options, Limits::default(), &Silent);
         // Each field is a text of its own for the tagger; the original comes once for all.

@@ -54,7 +54,10 @@ pub(super) static ENTRY: ConstraintEntry = ConstraintEntry {
         let task = encoder.info().task;
         if task != Task::SentenceSimilarity {
             return Err(Error::Input {
-                what: format!("--similar-by {name}: expected a sentence encoder, got {}", task.id()),
+                what: format!(
+                    "--similar-by {name}: expected a sentence encoder, got {}",
+                    task.id()
+                ),
                 hint: "give a model that compares texts".to_owned(),
             });
         }
@@ -75,7 +78,8 @@ impl Constraint for SentenceSimilarity {
     }
 
     fn allows_texts(&self, texts: &[&EditedTexts]) -> Result<Vec<bool>> {
-        let (input, options) = (Input::pair("", ""), TaskOptions { truncate: true, ..TaskOptions::default() });
+        let (input, options) =
+            (Input::pair("", ""), TaskOptions { truncate: true, ..TaskOptions::default() });
         let victim =
             Victim::new(self.encoder.as_ref(), &input, &options, Limits::default(), &Silent);
         let (mut pairs, mut owners) = (Vec::new(), Vec::new());

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::{Constraint, ConstraintEntry, ConstraintInfo, Proposal};
 use crate::error::{Error, Result};
@@ -18,6 +19,8 @@ const DIR: &str = "/usr/share/wordnet";
 pub struct WordNet {
     dir: PathBuf,
     parts: Vec<Part>,
+    /// The last word with its synonyms: all replacements of a word are looked at in turn.
+    last: Mutex<(String, BTreeSet<String>)>,
 }
 
 struct Part {
@@ -74,7 +77,7 @@ impl WordNet {
                     .to_owned(),
             });
         }
-        Ok(Self { dir, parts })
+        Ok(Self { dir, parts, last: Mutex::default() })
     }
 
     /// The other words of all senses of a word, in lower case.
@@ -100,7 +103,11 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let file = std::fs::File::open(path).map_err(|error| bad(error.to_string()))?;
     let mut bytes = Vec::new();
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(|error| bad(error.to_string()))?;
-    if bytes.len() as u64 > MOST { Err(bad(format!("longer than {MOST} bytes"))) } else { Ok(bytes) }
+    if bytes.len() as u64 > MOST {
+        Err(bad(format!("longer than {MOST} bytes")))
+    } else {
+        Ok(bytes)
+    }
 }
 
 impl Part {
@@ -165,7 +172,14 @@ impl Constraint for WordNet {
 
     fn allows(&self, proposal: &Proposal<'_>) -> bool {
         let (from, to) = (proposal.edit.from.trim(), proposal.edit.to.trim());
-        !from.is_empty() && !to.is_empty() && self.synonyms(from).contains(&to.to_lowercase())
+        if from.is_empty() || to.is_empty() {
+            return false;
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != from {
+            *last = (from.to_owned(), self.synonyms(from));
+        }
+        last.1.contains(&to.to_lowercase())
     }
 }
 

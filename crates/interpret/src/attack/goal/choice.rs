@@ -74,8 +74,7 @@ impl ChoiceGoal {
         let at = self.choice(seen).map_or(0, |choice| choice.at);
         let element = |column| vec![Element { row: 0, column }];
         let decision = Decision::Token { token: String::new(), at };
-        let mut target =
-            Target::new(decision, element(column), quantity, Problem::SingleLabel)?;
+        let mut target = Target::new(decision, element(column), quantity, Problem::SingleLabel)?;
         target.against = against.map(element).unwrap_or_default();
         target.positions = Some(vec![if self.next { at.saturating_sub(1) } else { at }]);
         Ok((0, target))
@@ -96,8 +95,7 @@ impl Judge for ChoiceGoal {
     }
 
     fn towards(&self, seen: &Seen<'_>) -> Result<(usize, Target)> {
-        let ((wins, _), (loses, _)) =
-            self.rivals(self.row(seen)).unwrap_or(((0, 0.0), (0, 0.0)));
+        let ((wins, _), (loses, _)) = self.rivals(self.row(seen)).unwrap_or(((0, 0.0), (0, 0.0)));
         self.target(seen, wins, Some(loses), Quantity::Logit)
     }
 

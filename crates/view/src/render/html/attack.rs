@@ -37,8 +37,10 @@ impl AttackRenderer for Html {
     }
 
     fn summary(&mut self, summary: &AttackSummary, out: &mut dyn Write) -> io::Result<()> {
-        let page =
-            format!("<article>\n<header>\n<h2>summary</h2>\n</header>\n{}</article>\n", table(&lines(summary)));
+        let page = format!(
+            "<article>\n<header>\n<h2>summary</h2>\n</header>\n{}</article>\n",
+            table(&lines(summary))
+        );
         out.write_all(page.as_bytes())
     }
 
@@ -107,7 +109,9 @@ fn section(document: &AttackDocument, result: &AttackResult, page: &mut String) 
 }
 
 fn table(lines: &[(&'static str, String)]) -> String {
-    let rows: String =
-        lines.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>\n", escape(value))).collect();
+    let rows: String = lines
+        .iter()
+        .map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>\n", escape(value)))
+        .collect();
     format!("<dl>\n{rows}</dl>\n")
 }
