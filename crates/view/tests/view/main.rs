@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may fail as the test does")]
 
 mod any;
+mod attack;
 mod csv;
 mod html;
 mod pictures;
