@@ -2,5 +2,6 @@
 
 pub(crate) mod explain;
 pub(crate) mod generate;
+pub(crate) mod get;
 pub(crate) mod methods;
 pub(crate) mod models;
