@@ -7,9 +7,10 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use crate::activation::Activation;
 use crate::error::shape_error;
-use crate::linear::{Linear, storage_dtype};
+use crate::linear::{Linear, linear_concat, storage_dtype};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::trained_linear::{Before, trained_linear};
 
 /// Two linear maps side by side, one of them through an activation, multiplied, and mapped back.
 #[derive(Debug, Clone)]
@@ -51,6 +52,10 @@ impl GatedMlp {
             return x
                 .contiguous()?
                 .apply_op1(FrozenGatedMlp { mlp: self.clone(), hidden: OnceLock::new() });
+        }
+        if x.device().is_cpu() {
+            let hidden = linear_concat(x, &[&self.gate, &self.up])?;
+            return trained_linear(&hidden, &[&self.down], Before::Gated(self.activation));
         }
         self.composed(x)
     }
@@ -173,16 +178,12 @@ mod tests {
     fn trained_block_has_weight_gradients() {
         let inputs =
             [random(1, &[2, 3]), random(2, &[4, 3]), random(3, &[4, 3]), random(4, &[3, 4])];
-        assert_gradient(&inputs, |x| {
-            let map = |i: usize| Linear::new(Weight::from_tensor(x[i].clone()), None);
-            let mlp = GatedMlp {
-                gate: map(1)?,
-                up: map(2)?,
-                activation: Activation::Silu,
-                down: map(3)?,
-            };
-            mlp.forward(&x[0])
-        });
+        let block = |x: &[candle_core::Tensor]| {
+            let map = |i: usize| Linear::new(Weight::from_tensor(x[i].clone()), None).unwrap();
+            GatedMlp { gate: map(1), up: map(2), activation: Activation::Silu, down: map(3) }
+        };
+        assert_gradient(&inputs, |x| block(x).forward(&x[0]));
+        assert_same(&inputs, |x| block(x).forward(&x[0]), |x| block(x).composed(&x[0]));
     }
 
     #[test]

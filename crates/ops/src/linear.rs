@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
 use crate::error::shape_error;
 use crate::matmul::{View, product_nt_parallel, product_parallel};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::trained_linear::{Before, trained_linear};
 use crate::weight::Weight;
 
 /// A linear map with an optional bias.
@@ -57,6 +58,11 @@ impl Linear {
     /// If the last dimension is not `in`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         linear_concat(x, &[self])
+    }
+
+    /// Weight and bias.
+    pub(crate) fn weights(&self) -> (&Weight, Option<&Weight>) {
+        (&self.weight, self.bias.as_ref())
     }
 
     /// Both weights are constants in host memory.
@@ -147,25 +153,13 @@ pub fn linear_concat(x: &Tensor, maps: &[&Linear]) -> Result<Tensor> {
         let maps: Vec<Linear> = maps.iter().map(|&map| map.clone()).collect();
         return x.contiguous()?.apply_op1(FrozenLinear { maps: maps.into() });
     }
-    let parts = maps.iter().map(|map| map.forward_tracked(x)).collect::<Result<Vec<_>>>()?;
+    if x.device().is_cpu() {
+        return trained_linear(x, maps, Before::Nothing);
+    }
+    let parts = maps.iter().map(|map| map.composed(x)).collect::<Result<Vec<_>>>()?;
     match parts.as_slice() {
         [one] => Ok(one.clone()),
         many => Tensor::cat(many, candle_core::D::Minus1),
-    }
-}
-
-impl Linear {
-    /// The map with weights that are tensors: on the CPU with our own backward for all three.
-    fn forward_tracked(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
-            return self.composed(x);
-        }
-        let weight = self.weight.to_tensor(x.device())?;
-        let bias = match &self.bias {
-            Some(bias) => bias.to_tensor(x.device())?,
-            None => Tensor::zeros(self.out_features(), x.dtype(), x.device())?,
-        };
-        x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, TrainedLinear)
     }
 }
 
@@ -221,96 +215,6 @@ impl CustomOp1 for FrozenLinear {
                     column += map.out_features();
                 }
                 tensor(dx, x.dims()).map(Some)
-            })
-        })
-    }
-}
-
-/// The linear map with all of `x`, `W`, `b` tracked: for training.
-struct TrainedLinear;
-
-impl CustomOp3 for TrainedLinear {
-    fn name(&self) -> &'static str {
-        "linear (trained)"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (n, k) = weight_layout.shape().dims2()?;
-        for_real!(self.name(), storage_dtype(x), T => {
-            let x = contiguous::<T>(self.name(), x, x_layout)?;
-            let weight = contiguous::<T>(self.name(), weight, weight_layout)?;
-            let bias = contiguous::<T>(self.name(), bias, bias_layout)?;
-            let rows = x.len() / k.max(1);
-            let mut out = vec![T::ZERO; rows * n];
-            product_nt_parallel((rows, k, n), View::rows(x, k), View::rows(weight, k), &mut out, n);
-            for row in out.chunks_mut(n.max(1)) {
-                for (value, &bias) in row.iter_mut().zip(bias) {
-                    *value += bias;
-                }
-            }
-            let mut dims = x_layout.dims().to_vec();
-            if let Some(last) = dims.last_mut() {
-                *last = n;
-            }
-            Ok((T::to_cpu_storage_owned(out), Shape::from(dims)))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let dy = dy.contiguous()?;
-        let (n, k) = weight.dims2()?;
-        let name = self.name();
-        for_real!(name, x.dtype(), T => {
-            with_slice::<T, _>(name, &dy, |dy| {
-                let rows = dy.len() / n.max(1);
-                let dy_view = View::rows(dy, n);
-                let dx = if x.track_op() {
-                    with_slice::<T, _>(name, weight, |weight| {
-                        let mut dx = vec![T::ZERO; rows * k];
-                        let weight = View::rows(weight, k);
-                        product_parallel((rows, n, k), dy_view, weight, false, &mut dx, k);
-                        tensor(dx, x.dims()).map(Some)
-                    })?
-                } else {
-                    None
-                };
-                let dw = if weight.track_op() {
-                    with_slice::<T, _>(name, x, |x| {
-                        let mut dw = vec![T::ZERO; n * k];
-                        let (dy, x) = (dy_view.transposed(), View::rows(x, k));
-                        product_parallel((n, rows, k), dy, x, false, &mut dw, k);
-                        tensor(dw, (n, k)).map(Some)
-                    })?
-                } else {
-                    None
-                };
-                let db = if bias.track_op() {
-                    let mut db = vec![T::ZERO; n];
-                    for row in dy.chunks(n.max(1)) {
-                        for (sum, &value) in db.iter_mut().zip(row) {
-                            *sum += value;
-                        }
-                    }
-                    Some(tensor(db, n)?)
-                } else {
-                    None
-                };
-                Ok((dx, dw, db))
             })
         })
     }
