@@ -45,8 +45,14 @@ pub fn load_bundled(bundled: &Bundled, options: &LoadOptions) -> Result<Box<dyn 
     let tokenizer = Tokenizer::from_bytes(bundled.tokenizer)?;
     let checkpoint = Checkpoint::from_static("model.safetensors", bundled.weights)?;
     let id = bundled.id.to_owned();
-    let (sentence, stop_ids) = (None, Vec::new());
-    let source =
-        registry::Source { id, config: &config, checkpoint, tokenizer, sentence, stop_ids };
+    let source = registry::Source {
+        id,
+        config: &config,
+        checkpoint,
+        tokenizer,
+        sentence: None,
+        stop_ids: Vec::new(),
+        variables: &[],
+    };
     source.assemble(family, task, options)
 }

@@ -182,7 +182,8 @@ impl Checkpoint {
         self.files.iter().map(|file| file.bytes.len() as u64).sum()
     }
 
-    fn empty(path: PathBuf) -> Self {
+    /// No weights; `path` is what errors call them.
+    pub(crate) fn empty(path: PathBuf) -> Self {
         let (files, tensors, changes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         Self { path, files, tensors, changes, sha256: OnceLock::new() }
     }

@@ -69,6 +69,17 @@ impl Config {
         self.root.insert(key.to_owned(), value);
     }
 
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.root.remove(key);
+    }
+
+    /// The content of a `config.json` with these values.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        // A map of values that were read as JSON can always be written as JSON.
+        serde_json::to_vec_pretty(&self.root).unwrap_or_default()
+    }
+
     /// The error of a value that cannot be used.
     pub(crate) fn bad(&self, key: &str, expected: &str) -> Error {
         let path = self.path.clone();

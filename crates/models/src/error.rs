@@ -420,6 +420,17 @@ pub enum Error {
         got: Vec<usize>,
     },
 
+    /// A model that cannot be changed to a task.
+    #[error("{family} models cannot be trained for {}", .task.id())]
+    NoSuchTask {
+        /// The family.
+        family: &'static str,
+        /// The task that was asked for.
+        task: crate::Task,
+        /// Those that the family has.
+        tasks: Vec<crate::Task>,
+    },
+
     /// A batch of one part for a model that reads two.
     #[error("the model reads two texts (a source and its answer, or two to compare), got one")]
     OnePart,
@@ -589,6 +600,10 @@ impl Error {
             Self::TensorShape { .. } | Self::Vocabulary { .. } => {
                 "the directory's files belong to different models: take all of them from one place"
                     .to_owned()
+            }
+            Self::NoSuchTask { tasks, .. } => {
+                let tasks: Vec<_> = tasks.iter().map(|task| task.id()).collect();
+                format!("start from another model, or train it for {}", tasks.join(", "))
             }
             Self::UnknownSite { .. } => {
                 "sites are embeddings, logits and layers.N.residual, .mlp, .attention.values, \

@@ -11,6 +11,7 @@ use crate::blocks::stack::{Rows, real};
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::{Labels, Problem, Task};
+use crate::trace::Trace;
 use crate::weights::Weights;
 
 /// Which rows a head reads.
@@ -79,13 +80,22 @@ impl Head {
     }
 
     /// The outputs; see [`Output::logits`](crate::Output::logits).
-    pub(crate) fn forward(&self, x: &Tensor, batch: &Batch) -> Result<Tensor> {
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        batch: &Batch,
+        trace: &mut Trace<'_>,
+    ) -> Result<Tensor> {
         let mut x = match self.pooling {
             Pooling::First | Pooling::Last => x.squeeze(1)?,
             Pooling::Mean => mean(x, batch.padding().as_deref())?,
             Pooling::Each => x.clone(),
         };
-        for step in &self.steps {
+        let last = self.steps.len().saturating_sub(1);
+        for (i, step) in self.steps.iter().enumerate() {
+            if i == last && !self.task.is_language_model() {
+                x = trace.drop_out(x)?;
+            }
             x = match step {
                 Step::Linear(map) => map.forward(&x.contiguous()?)?,
                 Step::Activation(activation) => activation.forward(&x)?,

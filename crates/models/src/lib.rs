@@ -29,9 +29,11 @@ pub mod text;
 mod batch;
 #[cfg(feature = "bundled")]
 mod bundled;
+mod initial;
 mod model;
 mod sentence;
 mod trace;
+mod trainable;
 mod weights;
 
 pub use batch::Batch;
@@ -40,8 +42,10 @@ pub use bundled::{BUNDLED, Bundled, load_bundled};
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use glossator_ops::{DType, Device, Tensor, Var};
+pub use initial::Init;
 pub use model::{Labels, Model, ModelInfo, Output, Problem, Task};
 pub use registry::{Builder, FAMILIES, Family, LoadOptions, Parameters, load};
 pub use text::{Encoding, Field, Token, Tokenizer, Written};
 pub use trace::{Layers, Site, Trace};
+pub use trainable::{Change, Stored, Trainable};
 pub use weights::Weights;

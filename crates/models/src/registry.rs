@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glossator_ops::{DType, Device};
+use glossator_ops::{DType, Device, Var};
 
 use crate::architectures::{Core, EncoderDecoder, Parts, SentenceEncoder, SingleStack};
 use crate::checkpoint::adapter::{self, Adapter};
@@ -110,9 +110,10 @@ impl Default for LoadOptions {
 /// # Errors
 /// If a part is missing, damaged, or of a kind that is not supported; the error says which.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>> {
-    let opened = if adapter::is_one(path)? { open_adapter(path)? } else { open(path)? };
+    let opened = open_any(path)?;
     let Opened { id, config, checkpoint, tokenizer, sentence, stop_ids, family, task } = opened;
-    let source = Source { id, config: &config, checkpoint, tokenizer, sentence, stop_ids };
+    let config = &config;
+    let source = Source { id, config, checkpoint, tokenizer, sentence, stop_ids, variables: &[] };
     source.assemble(family, task, options)
 }
 
@@ -135,15 +136,20 @@ pub fn identify(path: &Path) -> Result<(&'static Family, Task)> {
 }
 
 /// A model whose files have been found and checked.
-struct Opened {
-    id: String,
-    config: Config,
-    checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
-    sentence: Option<SentenceSettings>,
-    stop_ids: Vec<u32>,
-    family: &'static Family,
-    task: Task,
+pub(crate) struct Opened {
+    pub(crate) id: String,
+    pub(crate) config: Config,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) sentence: Option<SentenceSettings>,
+    pub(crate) stop_ids: Vec<u32>,
+    pub(crate) family: &'static Family,
+    pub(crate) task: Task,
+}
+
+/// Opens a directory, a GGUF file or an adapter.
+pub(crate) fn open_any(path: &Path) -> Result<Opened> {
+    if adapter::is_one(path)? { open_adapter(path) } else { open(path) }
 }
 
 fn open(path: &Path) -> Result<Opened> {
@@ -257,6 +263,8 @@ pub(crate) struct Source<'a> {
     pub(crate) sentence: Option<SentenceSettings>,
     /// The tokens that end a generated text, where a file of its own names them.
     pub(crate) stop_ids: Vec<u32>,
+    /// Tensors that are there already; the checkpoint has the others.
+    pub(crate) variables: &'a [(String, Var)],
 }
 
 impl Source<'_> {
@@ -266,7 +274,8 @@ impl Source<'_> {
         task: Task,
         options: &LoadOptions,
     ) -> Result<Box<dyn Model>> {
-        let weights = Weights::new(&self.checkpoint, options.clone(), family.prefix);
+        let weights = Weights::new(&self.checkpoint, options.clone(), family.prefix)
+            .with_variables(self.variables);
         let builder = Builder { config: self.config, weights: &weights, task };
         let parts = (family.build)(&builder)?;
         let (parameters, trained) = (weights.parameters(), weights.into_trained());

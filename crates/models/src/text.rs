@@ -13,6 +13,7 @@ mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 pub use self::declared::SpecialTokens;
 use self::declared::{Declared, Role};
@@ -31,7 +32,7 @@ const MAX_FILE: u64 = 256 << 20;
 /// Splits text as a model's vocabulary demands.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
     /// What errors call it.
     source: String,
     vocab_size: usize,
@@ -119,7 +120,8 @@ impl Tokenizer {
             return Err(bad("the vocabulary is empty".to_owned()));
         }
         let roles = declared.resolve(&source, |token| inner.token_to_id(token))?;
-        let tokenizer = Self { inner, source, vocab_size, roles, max_length: declared.max_length };
+        let (inner, max_length) = (Arc::new(inner), declared.max_length);
+        let tokenizer = Self { inner, source, vocab_size, roles, max_length };
         tokenizer.check_template()?;
         Ok(tokenizer)
     }
@@ -160,6 +162,18 @@ impl Tokenizer {
     pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoding> {
         let encoding = guard("splitting a text", || self.inner.encode((first, second), true))?;
         encoding::convert(encoding, &[("text", first), ("text_pair", second)])
+    }
+
+    /// The content of a `tokenizer.json` that makes this tokenizer.
+    ///
+    /// # Errors
+    /// If the library cannot write it.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let json = guard("writing a tokenizer", || self.inner.to_string(true))?;
+        json.map(String::into_bytes).map_err(|error| Error::BadTokenizer {
+            source_name: self.source.clone(),
+            what: error.to_string(),
+        })
     }
 
     /// Whether pieces inside of a word are marked as such in the vocabulary (`##ing`).

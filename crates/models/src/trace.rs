@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use glossator_ops::{Tap, Tensor};
+use glossator_ops::{Tap, Tensor, dropout};
 
 use crate::error::{Error, Result};
 use crate::model::ModelInfo;
@@ -195,6 +195,15 @@ pub struct Trace<'a> {
     edits: Vec<(Site, Edit<'a>)>,
     taps: BTreeMap<Site, Tap>,
     kept: BTreeMap<Site, Option<Tensor>>,
+    dropout: Option<Dropout>,
+}
+
+/// How values are dropped in a pass of a training run.
+struct Dropout {
+    rate: f64,
+    seed: u64,
+    /// The number of places that have dropped out so far: each draws its own mask.
+    places: u64,
 }
 
 impl<'a> Trace<'a> {
@@ -202,6 +211,27 @@ impl<'a> Trace<'a> {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A trace for one pass of a training run, in which values drop out at `rate` behind the
+    /// embeddings, behind each block of a layer, and before a classifier. Which ones is a pure
+    /// function of `seed`.
+    #[must_use]
+    pub fn training(rate: f64, seed: u64) -> Self {
+        let dropout = (rate > 0.0).then_some(Dropout { rate, seed, places: 0 });
+        Self { dropout, ..Self::default() }
+    }
+
+    /// Drops values out, in a pass of a training run. Models call this where it is usual.
+    ///
+    /// # Errors
+    /// If the rate is not in `0.0..1.0`.
+    pub fn drop_out(&mut self, x: Tensor) -> Result<Tensor> {
+        let Some(Dropout { rate, seed, places }) = &mut self.dropout else { return Ok(x) };
+        *places += 1;
+        // An odd factor: the seeds of neighbouring steps and places are far apart.
+        let seed = seed.wrapping_add(places.wrapping_mul(0xD134_2543_DE82_EF95));
+        Ok(dropout(&x, *rate, seed)?)
     }
 
     /// Keeps the value at `site` (after edits), for [`Trace::value`].

@@ -9,6 +9,7 @@ use glossator_ops::{DType, Device, LayerNorm, Linear, RmsNorm, Tensor, Var, Weig
 use crate::blocks::norm::Norm;
 use crate::checkpoint::{Checkpoint, RawTensor, RawType};
 use crate::error::{Error, Result};
+use crate::initial::Init;
 use crate::registry::{LoadOptions, Parameters};
 
 /// A checkpoint seen through a model's expectations: names, shapes, element type.
@@ -17,9 +18,29 @@ pub struct Weights<'a> {
     options: LoadOptions,
     /// Tried before each name: checkpoints saved from a bare encoder lack the prefix.
     prefix: &'static str,
-    trained: RefCell<Vec<(String, Var)>>,
+    trained: RefCell<Variables>,
+    /// With a seed, tensors that the checkpoint lacks, or holds in another shape, are made anew.
+    seed: Option<u64>,
     /// Elements of each tensor that was read.
     read: RefCell<BTreeMap<String, u64>>,
+}
+
+/// Variables in the order in which they were made, found by name.
+#[derive(Default)]
+struct Variables {
+    all: Vec<(String, Var)>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Variables {
+    fn get(&self, name: &str) -> Option<&Var> {
+        self.places.get(name).and_then(|&place| self.all.get(place)).map(|(_, var)| var)
+    }
+
+    fn add(&mut self, name: String, var: Var) {
+        self.places.insert(name.clone(), self.all.len());
+        self.all.push((name, var));
+    }
 }
 
 /// The elements of a mapped file as a weight's memory.
@@ -36,8 +57,22 @@ impl<'a> Weights<'a> {
     /// The weights of `checkpoint`, whose encoder tensors may begin with `prefix`.
     #[must_use]
     pub fn new(checkpoint: &'a Checkpoint, options: LoadOptions, prefix: &'static str) -> Self {
-        let trained = RefCell::new(Vec::new());
-        Self { checkpoint, options, prefix, trained, read: RefCell::default() }
+        let (trained, read) = (RefCell::default(), RefCell::default());
+        Self { checkpoint, options, prefix, trained, seed: None, read }
+    }
+
+    /// These with variables that are there already: a model around them.
+    pub(crate) fn with_variables(self, variables: &[(String, Var)]) -> Self {
+        for (name, var) in variables {
+            self.trained.borrow_mut().add(name.clone(), var.clone());
+        }
+        self
+    }
+
+    /// These with new tensors for those that the checkpoint lacks or holds in another shape.
+    pub(crate) fn initialising(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
     }
 
     /// The name under which the checkpoint holds a tensor: as it is, without the prefix, or in the
@@ -65,12 +100,19 @@ impl<'a> Weights<'a> {
     /// Whether the checkpoint has a tensor.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.checkpoint.contains(&self.resolve(name))
+        let known = self.trained.borrow().get(name).is_some();
+        known || self.checkpoint.contains(&self.resolve(name))
     }
 
-    /// A tensor's shape, if the checkpoint has it.
+    /// A tensor's shape, if the checkpoint has it and the model must keep to it.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        if self.seed.is_some() {
+            return None;
+        }
+        if let Some(var) = self.trained.borrow().get(name) {
+            return Some(var.dims().to_vec());
+        }
         self.checkpoint.describe(&self.resolve(name)).map(|(shape, _)| shape.to_vec())
     }
 
@@ -79,10 +121,18 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// If it is missing, has another shape, or does not hold floating-point numbers.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Weight> {
-        let raw = self.raw(name, shape)?;
+        self.get_init(name, shape, Init::usual(name, shape))
+    }
+
+    /// [`Weights::get`], where a tensor that is made anew begins with `init`.
+    ///
+    /// # Errors
+    /// As for [`Weights::get`].
+    pub fn get_init(&self, name: &str, shape: &[usize], init: Init) -> Result<Weight> {
         if self.options.parameters == Parameters::Trained {
-            return Ok(Weight::from_tensor(self.variable(name, &raw)?));
+            return Ok(Weight::from_tensor(self.variable(name, shape, init)?));
         }
+        let raw = self.raw(name, shape)?;
         if !self.options.device.is_cpu() {
             return Ok(Weight::from_tensor(self.tensor(&raw)?));
         }
@@ -108,14 +158,28 @@ impl<'a> Weights<'a> {
     }
 
     /// The variable of a tensor that is trained; one that several weights are part of is made once.
-    fn variable(&self, name: &str, raw: &RawTensor) -> Result<Tensor> {
+    fn variable(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
         let mut trained = self.trained.borrow_mut();
-        if let Some((_, var)) = trained.iter().find(|(known, _)| known == name) {
+        if let Some(var) = trained.get(name) {
+            if var.dims() != shape {
+                let (expected, got) = (shape.to_vec(), var.dims().to_vec());
+                return Err(Error::TensorShape { tensor: name.to_owned(), expected, got });
+            }
+            self.read.borrow_mut().insert(name.to_owned(), var.elem_count() as u64);
             return Ok(var.as_tensor().clone());
         }
-        let var = Var::from_tensor(&self.tensor(raw)?)?;
+        let tensor = match (self.raw(name, shape), self.seed) {
+            (Ok(raw), _) => self.tensor(&raw)?,
+            (Err(Error::MissingTensor { .. } | Error::TensorShape { .. }), Some(seed)) => {
+                let count = shape.iter().map(|&n| n as u64).product();
+                self.read.borrow_mut().insert(name.to_owned(), count);
+                init.tensor(name, shape, seed, self.options.dtype, &self.options.device)?
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let var = Var::from_tensor(&tensor)?;
         let tensor = var.as_tensor().clone();
-        trained.push((name.to_owned(), var));
+        trained.add(name.to_owned(), var);
         Ok(tensor)
     }
 
@@ -129,10 +193,20 @@ impl<'a> Weights<'a> {
         shape: &[usize],
         change: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
     ) -> Result<Weight> {
-        let raw = self.raw(name, shape)?;
+        self.changed_init(name, shape, Init::usual(name, shape), change)
+    }
+
+    fn changed_init(
+        &self,
+        name: &str,
+        shape: &[usize],
+        init: Init,
+        change: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    ) -> Result<Weight> {
         if self.options.parameters == Parameters::Trained {
-            return Ok(Weight::from_tensor(change(&self.variable(name, &raw)?)?));
+            return Ok(Weight::from_tensor(change(&self.variable(name, shape, init)?)?));
         }
+        let raw = self.raw(name, shape)?;
         let changed = change(&self.tensor(&raw)?)?;
         if !self.options.device.is_cpu() {
             return Ok(Weight::from_tensor(changed));
@@ -217,7 +291,7 @@ impl<'a> Weights<'a> {
         let weight = if plus == 0.0 {
             self.get(&name, &[width])?
         } else {
-            self.changed(&name, &[width], |w| w + plus)?
+            self.changed_init(&name, &[width], Init::Constant(1.0 - plus), |w| w + plus)?
         };
         Ok(Norm::Rms(RmsNorm::new(weight, eps)?))
     }
@@ -231,7 +305,7 @@ impl<'a> Weights<'a> {
     /// The variables made so far, in the order in which they were read.
     #[must_use]
     pub fn into_trained(self) -> Vec<(String, Var)> {
-        self.trained.into_inner()
+        self.trained.into_inner().all
     }
 }
 

@@ -43,7 +43,7 @@ impl EncoderDecoder {
         let site = Site::Residual(self.decoder.stack.first_site);
         let x = self.decoder.embeddings.forward(words, batch, pass.start, trace, site)?;
         let x = self.decoder.stack.forward(x, pass, rows, trace)?;
-        self.head.forward(&x, batch)
+        self.head.forward(&x, batch, trace)
     }
 }
 

@@ -31,7 +31,7 @@ impl SingleStack {
         let x = self.embeddings.forward(&words, &batch, start, trace, Site::Residual(0))?;
         let pass = Pass { lengths: None, memory: None, cache: Some(cache), start };
         let x = self.stack.forward(x, pass, &Rows::Last, trace)?;
-        self.head.forward(&x, &batch)
+        self.head.forward(&x, &batch, trace)
     }
 }
 
@@ -57,7 +57,7 @@ impl Model for SingleStack {
         let x = self.embeddings.forward(&words, batch, 0, trace, Site::Residual(0))?;
         let rows = self.head.rows(batch);
         let x = self.stack.forward(x, Pass::new(batch.padding()), &rows, trace)?;
-        let logits = self.head.forward(&x, batch)?;
+        let logits = self.head.forward(&x, batch, trace)?;
         Ok(Output::new(trace.at(Site::Logits, logits)?))
     }
 

@@ -134,6 +134,7 @@ impl Embeddings {
                 x = x.broadcast_mul(&mask)?;
             }
         }
+        x = trace.drop_out(x)?;
         if let Some(projection) = &self.projection {
             x = projection.forward(&x)?;
         }

@@ -95,7 +95,8 @@ impl Layer {
     ) -> Result<Tensor> {
         let norms = &self.attention_norms;
         let attended = self.attention.forward(l, &norms.read(x)?, scope, cache, trace)?;
-        let attended = trace.at(Site::AttentionOutput(l), norms.added(&attended)?)?;
+        let attended = trace.drop_out(norms.added(&attended)?)?;
+        let attended = trace.at(Site::AttentionOutput(l), attended)?;
         let x = match scope.rows {
             Some(rows) => select(x, rows)?,
             None => x.clone(),
@@ -103,15 +104,18 @@ impl Layer {
         let norms = &self.feed_forward_norms;
         if self.parallel {
             let fed = norms.added(&self.feed_forward.forward(&norms.read(&x)?)?)?;
+            let fed = trace.drop_out(fed)?;
             let fed = trace.at(Site::Mlp(l), fed)?;
             return Ok(((attended + fed)? + x)?);
         }
         let mut x = self.attention_norms.total(&attended, &x)?;
         if let (Some((cross, norms)), Some(memory)) = (&self.cross, memory) {
             let found = norms.added(&cross.forward(l, &norms.read(&x)?, memory, trace)?)?;
+            let found = trace.drop_out(found)?;
             x = norms.total(&trace.at(Site::CrossAttentionOutput(l), found)?, &x)?;
         }
         let fed = norms.added(&self.feed_forward.forward(&norms.read(&x)?)?)?;
+        let fed = trace.drop_out(fed)?;
         let fed = trace.at(Site::Mlp(l), fed)?;
         norms.total(&fed, &x)
     }
