@@ -36,8 +36,6 @@ pub(super) struct Use {
     pub(super) flag: &'static str,
     /// Its name or number.
     pub(super) column: String,
-    /// Whether a record may lack it.
-    pub(super) optional: bool,
 }
 
 impl Columns {
@@ -47,7 +45,6 @@ impl Columns {
         let named = |flag, given: &Option<String>, usual: &str| Use {
             flag,
             column: given.clone().unwrap_or_else(|| usual.to_owned()),
-            optional: false,
         };
         // Read only if it is named.
         let asked = |flag, given: &Option<String>| given.as_ref().map(|_| named(flag, given, ""));

@@ -1,9 +1,10 @@
 //! Comma- and tab-separated values.
 
+use std::collections::VecDeque;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glossator_models::Task;
 
@@ -14,23 +15,69 @@ use crate::error::{Error, Result};
 /// A row longer than this is not one that any model reads: a quote was not closed.
 const MAX_ROW: u64 = 64 << 20;
 
+/// What went by on the way to the parser.
+struct Seen {
+    /// How many bytes the present row may still take.
+    left: u64,
+    /// The line that is being read.
+    line: u64,
+    /// Whether nothing of it has been read.
+    fresh: bool,
+    /// Runs of empty lines ahead of the present row: the parser skips them, and says that a row
+    /// behind them begins where they do.
+    empty: VecDeque<Range<u64>>,
+}
+
+impl Seen {
+    fn pass(&mut self, bytes: &[u8]) {
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        for &byte in bytes {
+            match byte {
+                b'\n' => {
+                    if self.fresh {
+                        match self.empty.back_mut() {
+                            Some(run) if run.end == self.line => run.end += 1,
+                            _ => self.empty.push_back(self.line..self.line + 1),
+                        }
+                    }
+                    self.line += 1;
+                    self.fresh = true;
+                }
+                b'\r' => {}
+                _ => self.fresh = false,
+            }
+        }
+    }
+
+    /// The line on which a row begins that the parser says to begin on `line`.
+    fn first_line(&mut self, line: u64) -> u64 {
+        while self.empty.front().is_some_and(|run| run.end <= line) {
+            self.empty.pop_front();
+        }
+        self.empty.front().filter(|run| run.contains(&line)).map_or(line, |run| run.end)
+    }
+}
+
 /// Fails where a row takes more bytes than [`MAX_ROW`].
 struct Limited<R> {
     inner: R,
-    /// How many bytes the present row may still take.
-    left: Arc<AtomicU64>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
+        let mut seen = lock(&self.seen);
+        if seen.left == 0 {
             return Err(std::io::Error::other(format!("a row is longer than {MAX_ROW} bytes")));
         }
         let read = self.inner.read(buffer)?;
-        self.left.store(left.saturating_sub(read as u64), Ordering::Relaxed);
+        seen.pass(&buffer[..read]);
         Ok(read)
     }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn read(
@@ -43,8 +90,9 @@ pub(super) fn read(
     let quotes = options.quotes.unwrap_or(delimiter == b',');
     let named = uses.iter().any(|used| number(&used.column).is_none());
     let has_header = options.header.unwrap_or(named);
-    let left = Arc::new(AtomicU64::new(MAX_ROW));
-    let limited = Limited { inner: lines::open(path)?, left: Arc::clone(&left) };
+    let seen = Seen { left: MAX_ROW, line: 1, fresh: true, empty: VecDeque::new() };
+    let seen = Arc::new(Mutex::new(seen));
+    let limited = Limited { inner: lines::open(path)?, seen: Arc::clone(&seen) };
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .quoting(quotes)
@@ -69,7 +117,7 @@ pub(super) fn read(
     let width = header.as_ref().map(Vec::len);
     Ok(Box::new(std::iter::from_fn(move || {
         while !ended {
-            left.store(MAX_ROW, Ordering::Relaxed);
+            lock(&seen).left = MAX_ROW;
             match reader.read_byte_record(&mut row) {
                 Ok(true) => {}
                 Ok(false) => ended = true,
@@ -83,7 +131,8 @@ pub(super) fn read(
             if ended || (blank && places.iter().any(|&place| place > 0)) {
                 continue;
             }
-            let line = row.position().map_or(0, |position| position.line() as usize);
+            let line = row.position().map_or(0, csv::Position::line);
+            let line = lock(&seen).first_line(line) as usize;
             let place = Place { file: Arc::clone(&file), line };
             return Some(example(&row, &places, width, task, &options, place));
         }
