@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::python;
 
 /// The scripts with their arguments, in the order in which they depend on each other.
-const SCRIPTS: [&[&str]; 9] = [
+const SCRIPTS: [&[&str]; 10] = [
     &["make_models.py"],
     &["bert_golden.py"],
     &["captum_golden.py"],
@@ -18,6 +18,7 @@ const SCRIPTS: [&[&str]; 9] = [
     &["task_golden.py"],
     &["gguf_golden.py", "blocks"],
     &["gguf_golden.py", "tiny"],
+    &["optimizer_golden.py"],
 ];
 
 /// Runs every script; `git diff testdata` then shows what changed, which should be nothing.

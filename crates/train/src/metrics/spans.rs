@@ -110,15 +110,18 @@ fn lenient(tags: &[&str]) -> Vec<Span> {
     made
 }
 
-/// Every run of one kind is an entity; `B-` divides it where it follows the same kind.
+/// Every run of one kind is an entity; `B-` divides it where it follows the same kind. An entity of
+/// one `B-` that another kind's `B-` follows does not count, as in seqeval: the second has no place
+/// there.
 fn strict_iob1(tags: &[&str]) -> Vec<Span> {
+    let at = |i: usize| tags.get(i).map_or(('O', ""), |tag| split(tag));
     let mut made = Vec::new();
     let mut i = 0;
     while i < tags.len() {
-        let (place, kind) = split(tags[i]);
-        let before = i.checked_sub(1).map_or(('O', ""), |j| split(tags[j]));
+        let (place, kind) = at(i);
+        let before = i.checked_sub(1).map_or(('O', ""), at);
         let begins = match (before.0, place) {
-            ('O' | 'B', 'I') => before.0 == 'O' || before.1 != kind,
+            ('O' | 'B', 'I') => true,
             ('I', 'I') => before.1 != kind,
             ('I' | 'B', 'B') => before.1 == kind,
             _ => false,
@@ -128,10 +131,13 @@ fn strict_iob1(tags: &[&str]) -> Vec<Span> {
             continue;
         }
         let mut end = i + 1;
-        while end < tags.len() && split(tags[end]) == ('I', kind) {
+        while at(end) == ('I', kind) && end < tags.len() {
             end += 1;
         }
-        made.push((kind.to_owned(), i, end - 1));
+        let next = at(end);
+        if !(at(end - 1).0 == 'B' && next.0 == 'B' && next.1 != kind) {
+            made.push((kind.to_owned(), i, end - 1));
+        }
         i = end;
     }
     made

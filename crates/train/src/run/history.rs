@@ -66,6 +66,8 @@ pub struct StepRecord {
 pub(super) struct Log {
     path: PathBuf,
     file: File,
+    /// Whether it can be cut; a device cannot.
+    regular: bool,
 }
 
 impl Log {
@@ -74,9 +76,12 @@ impl Log {
         let fail = |error| Error::io(path, error);
         let mut file =
             File::options().create(true).truncate(false).write(true).open(path).map_err(fail)?;
-        file.set_len(length).map_err(fail)?;
-        file.seek(SeekFrom::End(0)).map_err(fail)?;
-        Ok(Self { path: path.to_owned(), file })
+        let regular = file.metadata().map_err(fail)?.is_file();
+        if regular {
+            file.set_len(length).map_err(fail)?;
+            file.seek(SeekFrom::End(0)).map_err(fail)?;
+        }
+        Ok(Self { path: path.to_owned(), file, regular })
     }
 
     /// Adds a line.
@@ -88,6 +93,9 @@ impl Log {
 
     /// Its length, with all of it on the disk.
     pub(super) fn synced(&mut self) -> Result<u64> {
+        if !self.regular {
+            return Ok(0);
+        }
         let fail = |error| Error::io(&self.path, error);
         self.file.sync_data().map_err(fail)?;
         self.file.stream_position().map_err(fail)
@@ -104,14 +112,18 @@ pub struct History {
 }
 
 impl History {
-    /// Reads a log. A last line that is not whole is left out: the run may still be writing it.
+    /// Reads a log; what is no file has nothing to tell. A last line that is not whole is left out: the run may still be writing it.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let fail = |error| Error::io(path, error);
         let mut history = Self::default();
-        for line in BufReader::new(File::open(path).map_err(fail)?).lines() {
+        let file = File::open(path).map_err(fail)?;
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Ok(history);
+        }
+        for line in BufReader::new(file).lines() {
             match serde_json::from_str(&line.map_err(fail)?) {
                 Ok(Record::Step(step)) => history.steps.push(step),
                 Ok(Record::Evaluation { step, scores, best, .. }) => {
