@@ -1,6 +1,6 @@
 //! Examples as tokens: what a training run keeps of its data.
 
-use glossator_models::{Encoding, Token};
+use glossator_models::{Encoding, Field, Token};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -13,6 +13,10 @@ pub(crate) struct Item {
     ids: Vec<u32>,
     /// Empty where all are 0.
     segments: Vec<u8>,
+    /// The tokens as they stand in the text, one behind the other: models may read characters.
+    written: String,
+    /// Where each token's part of it ends; empty if nothing is known.
+    ends: Vec<u32>,
     second: Option<usize>,
     pub(crate) gold: Gold,
 }
@@ -41,12 +45,23 @@ impl Item {
         if segments.iter().all(|&segment| segment == 0) {
             segments = Vec::new();
         }
-        Self { ids: encoding.ids(), segments, second: encoding.second, gold }
+        let (mut written, mut ends) = (String::new(), Vec::with_capacity(encoding.tokens.len()));
+        for token in &encoding.tokens {
+            if !token.special {
+                let field = encoding.fields.get(token.field).map_or("", |f| f.text.as_str());
+                let there = field.get(token.start..token.end).filter(|text| !text.is_empty());
+                written.push_str(there.unwrap_or(&token.text));
+            }
+            ends.push(written.len() as u32);
+        }
+        let (ids, second) = (encoding.ids(), encoding.second);
+        Self { ids, segments, written, ends, second, gold }
     }
 
     /// Some tokens of a stream.
     pub(crate) fn of_ids(ids: Vec<u32>, gold: Gold) -> Self {
-        Self { ids, segments: Vec::new(), second: None, gold }
+        let (segments, written, ends) = (Vec::new(), String::new(), Vec::new());
+        Self { ids, segments, written, ends, second: None, gold }
     }
 
     /// The same with a decoder's tokens from `second` on.
@@ -64,19 +79,27 @@ impl Item {
         self.with_ids(&self.ids)
     }
 
+    /// The same places with these tokens; one that is another than before stands in no text.
     fn with_ids(&self, ids: &[u32]) -> Encoding {
-        let token = |(i, &id): (usize, &u32)| Token {
-            id,
-            text: String::new(),
-            start: 0,
-            end: 0,
-            word: None,
-            special: false,
-            field: 0,
-            segment: self.segments.get(i).copied().unwrap_or(0).into(),
+        let mut start = 0;
+        let token = |(i, &id): (usize, &u32)| {
+            let end = self.ends.get(i).map_or(0, |&end| end as usize);
+            let span = if self.ids[i] == id { start..end } else { 0..0 };
+            start = end;
+            Token {
+                id,
+                text: String::new(),
+                special: span.is_empty(),
+                start: span.start,
+                end: span.end,
+                word: None,
+                field: 0,
+                segment: self.segments.get(i).copied().unwrap_or(0).into(),
+            }
         };
         let tokens = ids.iter().enumerate().map(token).collect();
-        Encoding { tokens, fields: Vec::new(), truncated: 0, second: self.second }
+        let field = Field { name: String::new(), text: self.written.clone(), words: Vec::new() };
+        Encoding { tokens, fields: vec![field], truncated: 0, second: self.second }
     }
 }
 
