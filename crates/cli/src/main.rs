@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit;
 mod input;
+mod installed;
 mod interrupt;
 mod method_flags;
 mod model;
