@@ -111,15 +111,15 @@ pub(crate) fn peers(args: &[String]) -> Result<()> {
     say(&format!("\nwritten to {}", path.display()))
 }
 
-fn say(line: &str) -> Result<()> {
+pub(crate) fn say(line: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
-fn note(line: &str) -> Result<()> {
+pub(crate) fn note(line: &str) -> Result<()> {
     Ok(writeln!(std::io::stderr(), "{line}")?)
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())
@@ -458,14 +458,14 @@ fn report(
 }
 
 /// The median over turns, with the lowest and highest.
-fn ratio(a: &[f64], b: &[f64]) -> String {
+pub(crate) fn ratio(a: &[f64], b: &[f64]) -> String {
     let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / b).collect();
     let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let high = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     format!("{:.2} ({low:.2}-{high:.2})", median(ratios.iter().copied()))
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -475,12 +475,12 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-fn load_average() -> String {
+pub(crate) fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
 }
 
-fn date() -> String {
+pub(crate) fn date() -> String {
     let output = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output();
     output.map_or_else(
         |_| "date unknown".to_owned(),
@@ -489,7 +489,7 @@ fn date() -> String {
 }
 
 /// The processor, its count and the vector extension that decides most.
-fn processor() -> String {
+pub(crate) fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = text.lines().find(|line| line.starts_with(name))?;

@@ -19,6 +19,7 @@ const SCRIPTS: [&[&str]; 10] = [
     &["recurrent_golden.py"],
     &["gguf_golden.py", "blocks"],
     &["gguf_golden.py", "tiny"],
+    &["optimizer_golden.py"],
 ];
 
 /// Runs every script; `git diff testdata` then shows what changed, which should be nothing.

@@ -1,5 +1,8 @@
 //! What can be typed.
 
+pub(crate) mod data;
+pub(crate) mod train;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -35,6 +38,12 @@ pub(crate) enum Command {
     /// Predict, and show what each word did for it
     #[command(after_long_help = EXAMPLES)]
     Explain(Box<ExplainArgs>),
+    /// Train a model on files of examples, or go on with a run that was interrupted
+    #[command(after_long_help = train::TRAIN_EXAMPLES)]
+    Train(Box<train::TrainArgs>),
+    /// Measure a model on files of examples: scores with 95 % intervals
+    #[command(after_long_help = train::EVAL_EXAMPLES)]
+    Eval(Box<train::EvalArgs>),
     /// List the methods with meaning, citation, cost and settings
     Methods(MethodsArgs),
     /// List the bundled models and the families that --model reads, or look into one model

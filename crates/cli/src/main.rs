@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod task;
 mod terminal;
+mod training;
 mod usage;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ fn run() -> Result<Exit, Stop> {
     };
     match args.command {
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
         Command::Methods(args) => commands::methods::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Schema => commands::generate::schema(),
