@@ -44,7 +44,7 @@ impl Cell {
 }
 
 /// What [`Recurrent::forward_observed`] shows to its hook, each `[batch, hidden]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// `i` of an LSTM.
     InputGate,
