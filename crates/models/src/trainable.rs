@@ -141,7 +141,7 @@ impl Trainable {
         let weights = Weights::new(checkpoint, options(), self.family.prefix).initialising(seed);
         let builder = Builder { config: &self.config, weights: &weights, task: self.task };
         // The parts hold the variables of this moment; `model` makes them again.
-        (self.family.build)(&builder)?;
+        self.family.build.run(&builder)?;
         self.variables = weights.into_trained();
         // Everything else that can be wrong is told now, not after an hour.
         self.model().map(drop)

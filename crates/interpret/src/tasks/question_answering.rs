@@ -32,7 +32,7 @@ impl Decide for QuestionAnswering {
                 "give the question with --question TEXT",
             ));
         };
-        let mut whole = model.tokenizer().encode_pair(question, &input.text)?;
+        let mut whole = model.encode_pair(question, &input.text)?;
         for (field, name) in whole.fields.iter_mut().zip(["question", "context"]) {
             name.clone_into(&mut field.name);
         }
