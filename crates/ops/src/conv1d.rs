@@ -62,6 +62,7 @@ impl Conv1d {
     ///
     /// # Errors
     /// If the shapes do not fit together.
+    #[expect(clippy::needless_pass_by_value, reason = "layers take over their weights")]
     pub fn new(weight: Weight, bias: Option<Weight>) -> Result<Self> {
         let &[out, width, kernel] = weight.shape() else {
             let expected = "[out, in, kernel]";

@@ -88,8 +88,8 @@ pub struct Recurrent {
     projection: Linear,
     w_hh: Weight,
     b_hh: Option<Weight>,
-    /// A constant `W_hh` transposed, once it was needed.
-    transposed: Arc<OnceLock<Weight>>,
+    /// A constant `W_hh` as the forward and as the backward pass read it, once they did.
+    panels: Arc<(OnceLock<Weight>, OnceLock<Weight>)>,
 }
 
 impl Recurrent {
@@ -128,7 +128,7 @@ impl Recurrent {
             projection: Linear::new(w_ih, b_ih)?,
             w_hh,
             b_hh,
-            transposed: Arc::default(),
+            panels: Arc::default(),
         })
     }
 

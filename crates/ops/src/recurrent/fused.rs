@@ -7,7 +7,7 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType,
 };
 
-use super::sweep::{Kept, Sweep, Weights, transpose};
+use super::sweep::{Kept, Matrix, Sweep, panels, transpose};
 use super::{Cell, Recurrent, State};
 use crate::error::shape_error;
 use crate::linear::storage_dtype;
@@ -55,18 +55,37 @@ impl Recurrent {
         Ok((output, State { hidden: half(0)?, cell: Some(half(hidden)?) }))
     }
 
-    /// The constant `W_hh` and its transpose, made once.
-    fn constants<T: Real>(&self, sweep: &Sweep) -> Result<(&[T], &[T])> {
+    /// The constant `W_hh` for one direction, arranged once.
+    fn constants<T: Real>(&self, sweep: &Sweep, way: Way) -> Result<Matrix<'_, T>> {
         let rows = constant::<T>(&self.w_hh)?;
-        if !sweep.wants_transposed() {
-            return Ok((rows, &[]));
+        if !sweep.wants_panels() {
+            return Ok(Matrix { rows, panels: &[] });
         }
-        if self.transposed.get().is_none() {
-            let transposed = transpose(rows, sweep.hidden);
-            let _ = self.transposed.set(T::into_constant(transposed, &[rows.len()])?);
+        let place = match way {
+            Way::Forward => &self.panels.0,
+            Way::Backward => &self.panels.1,
+        };
+        if place.get().is_none() {
+            let _ = place.set(T::into_constant(way.panels(rows, sweep.hidden), &[rows.len()])?);
         }
-        let transposed = self.transposed.get().map(constant::<T>).transpose()?.unwrap_or(&[]);
-        Ok((rows, transposed))
+        let panels = place.get().map(constant::<T>).transpose()?.unwrap_or(&[]);
+        Ok(Matrix { rows, panels })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Forward,
+    Backward,
+}
+
+impl Way {
+    /// `W_hh: [gates * hidden, hidden]` in the panels that a sweep reads.
+    fn panels<T: Real>(self, rows: &[T], hidden: usize) -> Vec<T> {
+        match self {
+            Self::Forward => panels(&transpose(rows, hidden), rows.len() / hidden),
+            Self::Backward => panels(rows, hidden),
+        }
     }
 }
 
@@ -127,10 +146,10 @@ impl CustomOp2 for Frozen {
             if steps > 0 {
                 projection.forward_slice(x, steps, &mut gates, wide)?;
             }
-            let (rows, transposed) = self.map.constants::<T>(&self.sweep)?;
+            let weights = self.map.constants::<T>(&self.sweep, Way::Forward)?;
             let zeros = vec![T::ZERO; wide];
             let bias = self.map.b_hh.as_ref().map(constant::<T>).transpose()?.unwrap_or(&zeros);
-            let kept = self.sweep.forward(Weights { rows, transposed, bias }, gates, state);
+            let kept = self.sweep.forward(weights, bias, gates, state);
             let out = self.sweep.collect(&kept);
             store(&self.kept, kept);
             let shape = Shape::from(out.len());
@@ -151,7 +170,7 @@ impl CustomOp2 for Frozen {
             with_slice::<T, _>(name, state, |initial| {
                 let initial = if state.rank() == 0 { &[] } else { initial };
                 let kept = stored::<T>(&self.kept)?;
-                let weights = constant::<T>(&self.map.w_hh)?;
+                let weights = self.map.constants::<T>(&self.sweep, Way::Backward)?;
                 let gradients = self.sweep.backward(weights, kept, initial, dy);
                 let mut dx = None;
                 if x.track_op() {
@@ -178,6 +197,12 @@ struct Trained {
     kept: Stored,
 }
 
+impl Trained {
+    fn panels<T: Real>(&self, rows: &[T], way: Way) -> Vec<T> {
+        if self.sweep.wants_panels() { way.panels(rows, self.sweep.hidden) } else { Vec::new() }
+    }
+}
+
 impl CustomOp3 for Trained {
     fn name(&self) -> &'static str {
         "recurrent (trained)"
@@ -198,11 +223,9 @@ impl CustomOp3 for Trained {
             let gates = contiguous::<T>(name, projected, projected_layout)?.to_vec();
             let weights = contiguous::<T>(name, weights, weights_layout)?;
             let (rows, bias) = weights.split_at(weights.len() / (hidden + 1) * hidden);
-            let wanted = self.sweep.wants_transposed();
-            let transposed = if wanted { transpose(rows, hidden) } else { Vec::new() };
+            let panels = self.panels(rows, Way::Forward);
             let state = state_slice::<T>(state, state_layout)?;
-            let weights = Weights { rows, transposed: &transposed, bias };
-            let kept = self.sweep.forward(weights, gates, state);
+            let kept = self.sweep.forward(Matrix { rows, panels: &panels }, bias, gates, state);
             let out = self.sweep.collect(&kept);
             store(&self.kept, kept);
             let shape = Shape::from(out.len());
@@ -227,7 +250,9 @@ impl CustomOp3 for Trained {
                 let kept = stored::<T>(&self.kept)?;
                 let gradients = with_slice::<T, _>(name, weights, |weights| {
                     let rows = &weights[..weights.len() / (hidden + 1) * hidden];
-                    Ok(self.sweep.backward(rows, kept, initial, dy))
+                    let panels = self.panels(rows, Way::Backward);
+                    let weights = Matrix { rows, panels: &panels };
+                    Ok(self.sweep.backward(weights, kept, initial, dy))
                 })?;
                 let dweights = weights.track_op().then(|| {
                     let values = self.sweep.weight_gradients(kept, initial, &gradients.gates);

@@ -24,12 +24,12 @@ pub(super) struct Sweep {
     pub(super) lengths: Vec<usize>,
 }
 
-/// `W_hh` as it is, transposed (empty if [`Sweep::wants_transposed`] says so), and the bias.
+/// `W_hh` as it is, and in [`panels`] for one direction (empty if [`Sweep::wants_panels`] says
+/// so).
 #[derive(Clone, Copy)]
-pub(super) struct Weights<'a, T> {
+pub(super) struct Matrix<'a, T> {
     pub(super) rows: &'a [T],
-    pub(super) transposed: &'a [T],
-    pub(super) bias: &'a [T],
+    pub(super) panels: &'a [T],
 }
 
 /// What a forward sweep leaves.
@@ -74,9 +74,9 @@ impl Sweep {
         (self.cell.keeps() + 1) * self.tokens * self.hidden + self.state_width()
     }
 
-    /// A product with one row reads each weight once, in whichever order: transposing would cost
-    /// more than it saves.
-    pub(super) fn wants_transposed(&self) -> bool {
+    /// A product with one row reads each weight once, in whichever order: to arrange them would
+    /// cost more than it saves.
+    pub(super) fn wants_panels(&self) -> bool {
         self.batch > 1
     }
 
@@ -110,7 +110,8 @@ impl Sweep {
     /// `c` side by side; empty: zeros) to outputs and final states.
     pub(super) fn forward<T: Real>(
         &self,
-        weights: Weights<'_, T>,
+        weights: Matrix<'_, T>,
+        bias: &[T],
         mut gates: Vec<T>,
         initial: &[T],
     ) -> Kept<T> {
@@ -118,14 +119,14 @@ impl Sweep {
         let widths = (self.tokens * self.gates_width(), self.memory_width());
         let parts = self.parts::<T>();
         threads::split_two(&mut gates, &mut memory, widths, parts, |first, gates, memory| {
-            self.forward_block(weights, initial, first, gates, memory);
+            self.forward_block((weights, bias), initial, first, gates, memory);
         });
         Kept { gates, memory }
     }
 
     fn forward_block<T: Real>(
         &self,
-        weights: Weights<'_, T>,
+        (weights, bias): (Matrix<'_, T>, &[T]),
         initial: &[T],
         first: usize,
         gates: &mut [T],
@@ -160,13 +161,13 @@ impl Sweep {
                     let out = &mut out[time * h..][..h];
                     let (hidden, cell) = state.split_at_mut(h);
                     match self.cell {
-                        Cell::Rnn => rnn(gates, update, weights.bias, hidden),
+                        Cell::Rnn => rnn(gates, update, bias, hidden),
                         Cell::Gru => {
                             let kept = &mut kept[time * h..][..h];
-                            gru(gates, update, weights.bias, kept, hidden);
+                            gru(gates, update, bias, kept, hidden);
                         }
                         Cell::Lstm => {
-                            lstm(gates, update, weights.bias, cell, hidden);
+                            lstm(gates, update, bias, cell, hidden);
                             kept[time * h..][..h].copy_from_slice(cell);
                         }
                     }
@@ -177,30 +178,31 @@ impl Sweep {
     }
 
     /// `out[rows, gates * hidden] = hidden W_hhᵀ`
-    fn update<T: Real>(&self, weights: Weights<'_, T>, rows: usize, hidden: &[T], out: &mut [T]) {
+    fn update<T: Real>(&self, weights: Matrix<'_, T>, rows: usize, hidden: &[T], out: &mut [T]) {
         let (h, wide) = (self.hidden, self.gates_width());
-        if self.wants_transposed() {
-            self.product((rows, h, wide), hidden, weights.transposed, out);
+        if self.wants_panels() {
+            product_panels((rows, h, wide), hidden, weights.panels, out);
         } else {
             let (hidden, weight) = (View::rows(hidden, h), View::rows(weights.rows, h));
             product_nt((rows, h, wide), hidden, weight, out, wide);
         }
     }
 
-    /// `out[m, n] = a[m, k] b[k, n]`
-    fn product<T: Real>(&self, dims: (usize, usize, usize), a: &[T], b: &[T], out: &mut [T]) {
-        let (m, k, n) = dims;
-        if self.batch > 1
-            && let (Some(a), Some(b)) = (T::as_f32(a), T::as_f32(b))
-            && let Some(data) = T::as_f32_mut(out)
-        {
-            let (a, b) = (Rows { data: a, stride: k }, Rows { data: b, stride: n });
-            if m > 0 {
-                few_rows::product_nn(dims, a, b, false, RowsMut { data, stride: n });
-            }
-            return;
+    /// `out[rows, hidden] = dupdate W_hh`
+    fn before_update<T: Real>(
+        &self,
+        weights: Matrix<'_, T>,
+        rows: usize,
+        dupdate: &[T],
+        out: &mut [T],
+    ) {
+        let (h, wide) = (self.hidden, self.gates_width());
+        if self.wants_panels() {
+            product_panels((rows, wide, h), dupdate, weights.panels, out);
+        } else {
+            let (dupdate, weight) = (View::rows(dupdate, wide), View::rows(weights.rows, h));
+            product((rows, wide, h), T::ONE, dupdate, weight, false, out, h);
         }
-        product(dims, T::ONE, View::rows(a, k), View::rows(b, n), false, out, n);
     }
 
     /// Outputs and final states, in a row: `[batch, tokens, hidden]`, `[batch, states * hidden]`.
@@ -221,7 +223,7 @@ impl Sweep {
     /// of the initial state.
     pub(super) fn backward<T: Real>(
         &self,
-        weights: &[T],
+        weights: Matrix<'_, T>,
         (gates, memory): (&[T], &[T]),
         initial: &[T],
         dout: &[T],
@@ -248,7 +250,7 @@ impl Sweep {
     #[expect(clippy::too_many_arguments, reason = "the parts of one block of sequences")]
     fn backward_block<T: Real>(
         &self,
-        weights: &[T],
+        weights: Matrix<'_, T>,
         (gates, memory): (&[T], &[T]),
         initial: &[T],
         first: usize,
@@ -302,7 +304,7 @@ impl Sweep {
                     }
                 }
             });
-            self.product((active.len(), wide, h), &dupdate, weights, &mut dbefore);
+            self.before_update(weights, active.len(), &dupdate, &mut dbefore);
             simd!({
                 for (dbefore, &row) in dbefore.chunks(h).zip(&active) {
                     let dhidden = &mut dstate[row * state..][..h];
@@ -364,6 +366,42 @@ impl Sweep {
             }
         });
         out
+    }
+}
+
+/// Columns of a panel: what the kernel takes at a time, at every SIMD level.
+const PANEL: usize = few_rows::COLUMNS;
+
+/// A matrix with rows of `width` as panels of its columns, each with its rows one after the other:
+/// the rows of a weight lie a power of two apart, where they would push each other out of the
+/// first-level cache (measured: half the speed of the product).
+pub(super) fn panels<T: Real>(rows: &[T], width: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(rows.len());
+    for start in (0..width).step_by(PANEL) {
+        for row in rows.chunks_exact(width) {
+            out.extend_from_slice(&row[start..width.min(start + PANEL)]);
+        }
+    }
+    out
+}
+
+/// `out[m, n] = a[m, k] b[k, n]` with `b` in [`panels`].
+fn product_panels<T: Real>((m, k, n): (usize, usize, usize), a: &[T], b: &[T], out: &mut [T]) {
+    if m == 0 {
+        return;
+    }
+    for (start, panel) in (0..n).step_by(PANEL).zip(b.chunks(PANEL * k)) {
+        let width = PANEL.min(n - start);
+        let out = &mut out[start..];
+        if let (Some(a), Some(b)) = (T::as_f32(a), T::as_f32(panel))
+            && let Some(data) = T::as_f32_mut(out)
+        {
+            let (a, b) = (Rows { data: a, stride: k }, Rows { data: b, stride: width });
+            few_rows::product_nn((m, k, width), a, b, false, RowsMut { data, stride: n });
+        } else {
+            let (a, b) = (View::rows(a, k), View::rows(panel, width));
+            product((m, k, width), T::ONE, a, b, false, out, n);
+        }
     }
 }
 
