@@ -41,7 +41,9 @@ pub mod weight;
 mod testing;
 
 mod few_rows;
+mod lines;
 mod matmul;
+mod packed;
 mod real;
 mod storage;
 
