@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use bytemuck::{Pod, Zeroable};
 
 use crate::storage::simd;
+use crate::threads;
 
 /// Numbers in a line: one cache line, one AVX-512 register, two of AVX2.
 pub(crate) const LINE: usize = 16;
@@ -86,50 +87,86 @@ impl LinesBuf {
     }
 
     /// Lines along the rows of `matrix`: a block is sixteen columns, and the index is a row.
-    /// `map` is applied to all numbers (and to what stands in the rest of the last lines).
-    pub(crate) fn along_rows(matrix: Matrix<'_>, map: impl Fn(&mut [f32])) -> Self {
+    ///
+    /// The numbers go through `map`, and are multiplied by those of `times`, which has the same
+    /// form. In the rest of the last lines may be any numbers.
+    pub(crate) fn along_rows(
+        matrix: Matrix<'_>,
+        map: impl Fn(&mut [f32]) + Sync,
+        times: Option<Matrix<'_>>,
+    ) -> Self {
         let Matrix { rows, columns, .. } = matrix;
         // An odd distance: a power of two would put all blocks into the same sets of the cache.
         let stride = rows | 1;
-        let mut data = spare(columns.div_ceil(LINE) * stride + BEYOND);
-        simd!({
-            for row in 0..rows {
-                let (whole, rest) = matrix.row(row).as_chunks::<LINE>();
-                for (block, line) in whole.iter().enumerate() {
-                    data[block * stride + row] = Line(*line);
-                }
-                if !rest.is_empty() {
-                    data[whole.len() * stride + row].0[..rest.len()].copy_from_slice(rest);
+        let blocks = columns.div_ceil(LINE);
+        let mut data = spare(blocks * stride + BEYOND);
+        let parts = threads::parts_for(rows * columns * MAP_COST);
+        threads::split_rows(&mut data[..blocks * stride], stride, parts, |first, data| {
+            for (block, lines) in data.chunks_mut(stride).enumerate() {
+                let lines = &mut lines[..rows];
+                let from = (first + block) * LINE;
+                simd!(copy(matrix, from, lines));
+                map(bytemuck::cast_slice_mut(lines));
+                if let Some(times) = times {
+                    simd!(multiply(times, from, lines));
                 }
             }
         });
-        for block in data.chunks_mut(stride).take(columns.div_ceil(LINE)) {
-            map(bytemuck::cast_slice_mut(&mut block[..rows]));
-        }
         Self { data, stride, reuse: true }
     }
 
     /// Lines along the columns of `matrix`: a block is sixteen rows, and the index is a column.
-    /// Beyond the last row there may be any numbers.
+    /// Beyond the last row may be any numbers.
     pub(crate) fn along_columns(matrix: Matrix<'_>) -> Self {
-        let data = spare(matrix.rows.div_ceil(LINE) * matrix.columns + BEYOND);
-        Self { data: transposed(matrix, data), stride: matrix.columns, reuse: true }
+        let Matrix { rows, columns, .. } = matrix;
+        let stride = columns.max(1);
+        let blocks = rows.div_ceil(LINE);
+        let mut data = spare(blocks * stride + BEYOND);
+        let parts = threads::parts_for(rows * columns * COPY_COST);
+        threads::split_rows(&mut data[..blocks * stride], stride, parts, |first, data| {
+            for (block, lines) in data.chunks_mut(stride).enumerate() {
+                simd!(transpose(matrix, (first + block) * LINE, lines));
+            }
+        });
+        Self { data, stride, reuse: true }
     }
 
-    /// [`LinesBuf::along_columns`] to keep.
+    /// [`LinesBuf::along_columns`] to keep. It runs on the calling thread, which others may be
+    /// waiting for.
     pub(crate) fn kept_along_columns(matrix: Matrix<'_>) -> Self {
-        let len = matrix.rows.div_ceil(LINE) * matrix.columns + BEYOND;
-        let data = transposed(matrix, vec![Line::zeroed(); len]);
-        Self { data, stride: matrix.columns, reuse: false }
+        let stride = matrix.columns.max(1);
+        let mut data = vec![Line::zeroed(); matrix.rows.div_ceil(LINE) * stride + BEYOND];
+        let blocks = data.chunks_mut(stride).take(matrix.rows.div_ceil(LINE));
+        for (block, lines) in blocks.enumerate() {
+            simd!(transpose(matrix, block * LINE, lines));
+        }
+        Self { data, stride, reuse: false }
     }
 }
 
-fn transposed(matrix: Matrix<'_>, mut data: Vec<Line>) -> Vec<Line> {
-    let blocks = data.chunks_mut(matrix.columns.max(1)).take(matrix.rows.div_ceil(LINE));
-    for (block, lines) in blocks.enumerate() {
-        simd!(transpose(matrix, block * LINE, lines));
+/// What copying a number, and mapping one, costs in multiply-adds: they are counted sixteen a time.
+const COPY_COST: usize = 8;
+const MAP_COST: usize = 32;
+
+/// Copies the columns from `from` on, as many as a line holds and `matrix` has.
+#[inline(always)]
+fn copy(matrix: Matrix<'_>, from: usize, lines: &mut [Line]) {
+    for (row, line) in lines.iter_mut().enumerate() {
+        let row = &matrix.row(row)[from..];
+        match row.first_chunk::<LINE>() {
+            Some(whole) => line.0 = *whole,
+            None => line.0[..row.len()].copy_from_slice(row),
+        }
     }
-    data
+}
+
+#[inline(always)]
+fn multiply(matrix: Matrix<'_>, from: usize, lines: &mut [Line]) {
+    for (row, line) in lines.iter_mut().enumerate() {
+        for (value, by) in line.0.iter_mut().zip(&matrix.row(row)[from..]) {
+            *value *= by;
+        }
+    }
 }
 
 /// Writes up to sixteen rows from `first` on as the columns of `lines`.

@@ -209,18 +209,26 @@ impl Product<'_> {
         let mut p = 0;
         while p < p1 - p0 {
             let Some(x) = a[at..].first_chunk::<R>() else { break };
-            let steps = LINE.min(p1 - p0 - p);
-            if steps == LINE {
+            let whole = whole_blocks::<P>(&b, p);
+            if let Some(y) = whole {
                 // What the next tile needs.
                 for r in 0..R {
                     prefetch(a, at + R + r);
                 }
                 for t in 0..LINE {
-                    step::<S, R, P, V>(simd, x, t, &b, p + t, &mut sums);
+                    let mut lines = [&y[0][t]; P];
+                    for q in 1..P {
+                        lines[q] = &y[q][t];
+                    }
+                    step::<S, R, P, V>(simd, x, t, lines, &mut sums);
                 }
             } else {
-                for t in 0..steps {
-                    step::<S, R, P, V>(simd, x, t, &b, p + t, &mut sums);
+                for t in 0..p1 - p0 - p {
+                    let mut lines = [&b[0][p + t]; P];
+                    for q in 1..P {
+                        lines[q] = &b[q][p + t];
+                    }
+                    step::<S, R, P, V>(simd, x, t, lines, &mut sums);
                 }
             }
             at += stride;
@@ -230,6 +238,21 @@ impl Product<'_> {
     }
 }
 
+/// Sixteen lines of each slice from `p` on, unless there are fewer: of known number, so that the
+/// innermost loop tests no bounds.
+#[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
+#[inline(always)]
+fn whole_blocks<'a, const P: usize>(
+    b: &[&'a [Line]; P],
+    p: usize,
+) -> Option<[&'a [Line; LINE]; P]> {
+    let mut blocks = [b[0].get(p..)?.first_chunk::<LINE>()?; P];
+    for q in 1..P {
+        blocks[q] = b[q].get(p..)?.first_chunk::<LINE>()?;
+    }
+    Some(blocks)
+}
+
 /// One term of each sum of a tile.
 #[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
 #[inline(always)]
@@ -237,14 +260,13 @@ fn step<S: Simd, const R: usize, const P: usize, const V: usize>(
     simd: S,
     x: &[Line; R],
     t: usize,
-    b: &[&[Line]; P],
-    p: usize,
+    lines: [&Line; P],
     sums: &mut [[[S::f32s; V]; P]; R],
 ) {
     for r in 0..R {
         let x = simd.splat_f32s(x[r].0[t]);
         for q in 0..P {
-            let y = S::as_simd_f32s(&b[q][p].0).0;
+            let y = S::as_simd_f32s(&lines[q].0).0;
             for v in 0..V {
                 sums[r][q][v] = simd.mul_add_f32s(x, y[v], sums[r][q][v]);
             }

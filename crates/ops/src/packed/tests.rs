@@ -54,9 +54,9 @@ proptest! {
         let dy: Vec<f32> = (0..m * (n + 1)).map(|i| value(i + 177)).collect();
         let bias: Vec<f32> = (0..n).map(|i| value(i + 277)).collect();
         let packed =
-            LinesBuf::along_columns(Matrix { data: &w, rows: n, columns: k, stride: k });
+            LinesBuf::kept_along_columns(Matrix { data: &w, rows: n, columns: k, stride: k });
         let x_lines =
-            LinesBuf::along_rows(Matrix { data: &x, rows: m, columns: k, stride: k + 2 }, |_| ());
+            LinesBuf::along_rows(Matrix { data: &x, rows: m, columns: k, stride: k + 2 }, |_| (), None);
         let dy_lines =
             LinesBuf::along_columns(Matrix { data: &dy, rows: m, columns: n, stride: n + 1 });
         let check = |out: &[f32], width: usize, want: &dyn Fn(usize, usize) -> f64| {
