@@ -34,7 +34,8 @@ fn rows(dir: &TempDir) -> PathBuf {
 fn command(data: &Path, out: &Path) -> assert_cmd::Command {
     let mut command = glossator(&["train", "text-classification", "--from", MODEL, "--quiet"]);
     command.arg("--data").arg(data).arg("--out").arg(out);
-    command.args("--text review --label stars --labels negative,positive --dev-share 0.2".split(' '));
+    command
+        .args("--text review --label stars --labels negative,positive --dev-share 0.2".split(' '));
     command.args("--steps 60 --batch 8 --learning-rate 3e-3 --dropout 0.2 --seed 5".split(' '));
     command.args(["--evaluate-every", "7", "--checkpoint-every", "2", "--threads", "1"]);
     command
@@ -149,12 +150,16 @@ fn what_a_run_leaves_is_a_model_with_a_card() {
         assert!(card.contains(part), "{part}\n{card}");
     }
     let model = out.to_str().unwrap();
-    let explained = good(&mut glossator(&["explain", "--model", model, "good film", "--by", "token"]));
+    let explained =
+        good(&mut glossator(&["explain", "--model", model, "good film", "--by", "token"]));
     assert!(explained.contains("positive") || explained.contains("negative"), "{explained}");
     let data = data.to_str().unwrap();
     let eval = ["eval", model, "--data", data, "--text", "review", "--label", "stars"];
     let text = good(&mut glossator(&eval));
-    assert!(text.starts_with("my-model · text-classification · 60 examples\n\n  accuracy"), "{text}");
+    assert!(
+        text.starts_with("my-model · text-classification · 60 examples\n\n  accuracy"),
+        "{text}"
+    );
     let json = good(&mut glossator(&[&eval[..], &["--format", "json"]].concat()));
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["scores"][0]["name"], "accuracy");

@@ -10,7 +10,7 @@ use candle_core::{
 use super::sweep::{Kept, Matrix, Sweep, panels, transpose};
 use super::{Cell, Recurrent, State};
 use crate::error::shape_error;
-use crate::linear::storage_dtype;
+use crate::linear::{Input, storage_dtype};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, tensor, with_slice};
 use crate::weight::Weight;
@@ -144,7 +144,8 @@ impl CustomOp2 for Frozen {
             let (steps, wide) = (self.sweep.batch * self.sweep.tokens, projection.out_features());
             let mut gates = vec![T::ZERO; steps * wide];
             if steps > 0 {
-                projection.forward_slice(x, steps, &mut gates, wide)?;
+                let x = Input::new(x, projection.in_features());
+                projection.forward_slice(&x, &mut gates, wide)?;
             }
             let weights = self.map.constants::<T>(&self.sweep, Way::Forward)?;
             let zeros = vec![T::ZERO; wide];
