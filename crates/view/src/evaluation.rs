@@ -189,7 +189,15 @@ mod tests {
     fn text_lines_up_and_lets_no_escape_through() {
         let text = evaluation().text();
         assert!(!text.contains('\u{1b}'));
-        insta::assert_snapshot!(text.replace("[31m", ""), @"");
+        insta::assert_snapshot!(text.replace("[31m", ""), @"
+        m␛ · text-classification · 6 examples · 1 cut to what the model reads
+
+          accuracy     0.5000  95 % 0.2500 to 0.7500
+          pearson   undefined
+
+          label  precision  recall      f1  examples
+          好        0.5000  1.0000  0.6667         3
+        ");
     }
 
     #[test]

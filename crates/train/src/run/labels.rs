@@ -84,8 +84,12 @@ pub(super) fn open(
             } else {
                 survey.check(task, None)?;
             }
-            if base != task || change.labels.is_some() {
-                let note = format!("the model gets a new head for {}", task.id());
+            let note = match &change.labels {
+                _ if base != task => Some(format!("the model gets a new head for {}", task.id())),
+                Some(labels) => Some(format!("the model's labels become {}", labels.join(", "))),
+                None => None,
+            };
+            if let Some(note) = note {
                 observer.event(&Event::Note(note));
             }
             Ok(Trainable::from_dir(path, &change)?)
