@@ -8,6 +8,7 @@ mod installed;
 mod interrupt;
 mod method_flags;
 mod model;
+mod new_model;
 mod output;
 mod progress;
 mod task;
