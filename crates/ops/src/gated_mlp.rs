@@ -7,9 +7,9 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use crate::activation::Activation;
 use crate::error::shape_error;
-use crate::linear::{Linear, linear_concat, storage_dtype};
+use crate::linear::{Input, Linear, linear_concat, multiply, storage_dtype};
 use crate::real::Real;
-use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::storage::{contiguous, for_real, tensor, with_slice};
 use crate::trained_linear::{Before, trained_linear};
 
 /// Two linear maps side by side, one of them through an activation, multiplied, and mapped back.
@@ -88,12 +88,11 @@ impl CustomOp1 for FrozenGatedMlp {
             let mut ups = vec![T::ZERO; rows * width];
             let mut out = vec![T::ZERO; rows * out_width];
             if rows > 0 {
-                gate.forward_slice(x, rows, &mut gates, width)?;
-                up.forward_slice(x, rows, &mut ups, width)?;
-                let mut product = gates.clone();
-                activation.apply(&mut product);
-                multiply(&mut product, &ups);
-                down.forward_slice(&product, rows, &mut out, out_width)?;
+                let x = Input::new(x, up.in_features());
+                gate.forward_slice(&x, &mut gates, width)?;
+                up.forward_slice(&x, &mut ups, width)?;
+                let product = Input::activated(&gates, width, *activation, Some(&ups));
+                down.forward_slice(&product, &mut out, out_width)?;
             }
             let keep = |values| Arc::new(T::to_cpu_storage_owned(values));
             // A second forward pass of the same instance cannot happen: one is made per call.
@@ -137,14 +136,6 @@ impl CustomOp1 for FrozenGatedMlp {
             })
         })
     }
-}
-
-fn multiply<T: Real>(values: &mut [T], by: &[T]) {
-    simd!({
-        for (value, &by) in values.iter_mut().zip(by) {
-            *value *= by;
-        }
-    });
 }
 
 #[cfg(test)]

@@ -46,7 +46,9 @@ mod testing;
 
 mod few_rows;
 mod leaves;
+mod lines;
 mod matmul;
+mod packed;
 mod real;
 mod storage;
 mod trained_linear;

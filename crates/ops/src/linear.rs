@@ -1,11 +1,14 @@
 //! The linear map `y = x Wᵀ + b`.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
+use crate::activation::Activation;
 use crate::error::shape_error;
-use crate::matmul::{View, product_nt_parallel, product_parallel};
+use crate::lines::{Lines, LinesBuf, Matrix};
+use crate::matmul::{View, packed_backward, packed_forward, product_nt_parallel, product_parallel};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
 use crate::trained_linear::{Before, trained_linear};
@@ -90,16 +93,23 @@ impl Linear {
     /// `out[rows, out_features] = x Wᵀ + b` on slices, `out` in rows of `out_stride`.
     pub(crate) fn forward_slice<T: Real>(
         &self,
-        x: &[T],
-        rows: usize,
+        x: &Input<'_, T>,
         out: &mut [T],
         out_stride: usize,
     ) -> Result<()> {
-        let (k, n) = (self.in_features(), self.out_features());
+        let (rows, k, n) = (x.rows, self.in_features(), self.out_features());
+        let bias = self.bias.as_ref().map(constant::<T>).transpose()?;
+        if let Some(weight) = self.weight.lines()
+            && let Some(x) = x.lines()
+            && let Some(out) = T::as_f32_mut(out)
+        {
+            packed_forward((rows, k, n), x, weight, bias.and_then(T::as_f32), out, out_stride);
+            return Ok(());
+        }
         let weight = constant::<T>(&self.weight)?;
+        let x = x.plain();
         product_nt_parallel((rows, k, n), View::rows(x, k), View::rows(weight, k), out, out_stride);
-        if let Some(bias) = &self.bias {
-            let bias = constant::<T>(bias)?;
+        if let Some(bias) = bias {
             simd!({
                 for row in out.chunks_mut(out_stride).take(rows) {
                     for (value, &bias) in row.iter_mut().zip(bias) {
@@ -120,12 +130,86 @@ impl Linear {
         accumulate: bool,
         dx: &mut [T],
     ) -> Result<()> {
-        let (k, n) = (self.out_features(), self.in_features());
+        let (n, k) = (self.out_features(), self.in_features());
+        if let Some(weight) = self.weight.lines()
+            && let Some(data) = T::as_f32(dy)
+            && let Some(dx) = T::as_f32_mut(dx)
+        {
+            let dy = Matrix { data, rows, columns: n, stride: dy_stride };
+            let dy = LinesBuf::along_columns(dy);
+            packed_backward((rows, n, k), dy.as_lines(), weight, accumulate, dx);
+            return Ok(());
+        }
         let weight = constant::<T>(&self.weight)?;
-        let (dy, weight) = (View::rows(dy, dy_stride), View::rows(weight, n));
-        product_parallel((rows, k, n), dy, weight, accumulate, dx, n);
+        let (dy, weight) = (View::rows(dy, dy_stride), View::rows(weight, k));
+        product_parallel((rows, n, k), dy, weight, accumulate, dx, k);
         Ok(())
     }
+}
+
+/// Rows that go into one or several maps, packed at most once.
+pub(crate) struct Input<'a, T: Real> {
+    rows: usize,
+    columns: usize,
+    x: &'a [T],
+    /// `x ↦ f(x) ⊙ times`, which is fused with packing.
+    map: Option<(Activation, Option<&'a [T]>)>,
+    plain: OnceCell<Vec<T>>,
+    lines: OnceCell<LinesBuf>,
+}
+
+impl<'a, T: Real> Input<'a, T> {
+    /// `x: [.., columns]`.
+    pub(crate) fn new(x: &'a [T], columns: usize) -> Self {
+        let rows = x.len() / columns.max(1);
+        Self { rows, columns, x, map: None, plain: OnceCell::new(), lines: OnceCell::new() }
+    }
+
+    /// `activation(x) ⊙ times`, both `[.., columns]`.
+    pub(crate) fn activated(
+        x: &'a [T],
+        columns: usize,
+        activation: Activation,
+        times: Option<&'a [T]>,
+    ) -> Self {
+        Self { map: Some((activation, times)), ..Self::new(x, columns) }
+    }
+
+    fn plain(&self) -> &[T] {
+        let Some((activation, times)) = self.map else { return self.x };
+        self.plain.get_or_init(|| {
+            let mut values = self.x.to_vec();
+            activation.apply(&mut values);
+            if let Some(times) = times {
+                multiply(&mut values, times);
+            }
+            values
+        })
+    }
+
+    fn lines(&self) -> Option<Lines<'_>> {
+        let matrix = |data| {
+            let (rows, columns) = (self.rows, self.columns);
+            T::as_f32(data).map(|data| Matrix { data, rows, columns, stride: columns })
+        };
+        let x = matrix(self.x)?;
+        let lines = self.lines.get_or_init(|| match self.map {
+            None => LinesBuf::along_rows(x, |_| (), None),
+            Some((activation, times)) => {
+                LinesBuf::along_rows(x, |part| activation.apply(part), times.and_then(matrix))
+            }
+        });
+        Some(lines.as_lines())
+    }
+}
+
+/// `values ⊙ by`.
+pub(crate) fn multiply<T: Real>(values: &mut [T], by: &[T]) {
+    simd!({
+        for (value, &by) in values.iter_mut().zip(by) {
+            *value *= by;
+        }
+    });
 }
 
 fn constant<T: Real>(weight: &Weight) -> Result<&[T]> {
@@ -186,9 +270,10 @@ impl CustomOp1 for FrozenLinear {
             let rows = x.len() / self.maps[0].in_features().max(1);
             let mut out = vec![T::ZERO; rows * total];
             let mut column = 0;
+            let x = Input::new(x, self.maps[0].in_features());
             for map in self.maps.iter() {
                 if rows > 0 {
-                    map.forward_slice(x, rows, &mut out[column..], total)?;
+                    map.forward_slice(&x, &mut out[column..], total)?;
                 }
                 column += map.out_features();
             }

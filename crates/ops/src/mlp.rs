@@ -9,7 +9,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use crate::activation::Activation;
 use crate::error::shape_error;
-use crate::linear::{Linear, storage_dtype};
+use crate::linear::{Input, Linear, storage_dtype};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, tensor, with_slice};
 use crate::trained_linear::{Before, trained_linear};
@@ -81,10 +81,9 @@ impl CustomOp1 for FrozenMlp {
             let mut hidden = vec![T::ZERO; rows * width];
             let mut out = vec![T::ZERO; rows * out_width];
             if rows > 0 {
-                up.forward_slice(x, rows, &mut hidden, width)?;
-                let mut active = hidden.clone();
-                activation.apply(&mut active);
-                down.forward_slice(&active, rows, &mut out, out_width)?;
+                up.forward_slice(&Input::new(x, up.in_features()), &mut hidden, width)?;
+                let active = Input::activated(&hidden, width, *activation, None);
+                down.forward_slice(&active, &mut out, out_width)?;
             }
             // A second forward pass of the same instance cannot happen: one is made per call.
             let _ = self.hidden.set(Arc::new(T::to_cpu_storage_owned(hidden)));
