@@ -8,7 +8,6 @@ mod installed;
 mod interrupt;
 mod method_flags;
 mod model;
-mod new_model;
 mod output;
 mod progress;
 mod task;

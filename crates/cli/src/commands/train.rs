@@ -1,6 +1,5 @@
 //! `glossator train`
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use glossator_models::{Problem, Stored, Task};
@@ -17,7 +16,6 @@ use crate::args::train::{OptimizerArg, ProblemArg, StoredArg, TrainArgs};
 use crate::exit::{CliError, Exit, Stop, say};
 use crate::interrupt;
 use crate::model::Source;
-use crate::new_model;
 use crate::output::Output;
 use crate::training::Progress;
 
@@ -36,13 +34,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
         // Fails only if the pool exists already, which nothing has made yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
-    let from;
-    let origin = match new_model::architecture(&args.model.from) {
-        Some(architecture) => new_model::origin(architecture, &args.new)?,
-        None => {
-            from = directory(args)?;
-            Origin::Directory(&from)
-        }
+    let source = Source::find(Some(&args.model.from), args.model.download.asked())?;
+    let Source::Path(from) = source else {
+        return Err(CliError::input(
+            format!(
+                "--from {}: a bundled model has no files to begin from",
+                args.model.from.display()
+            ),
+            "give the directory of the model, such as models/sentiment-en in a checkout",
+        )
+        .into());
     };
     let seconds = args.run.checkpoint_minutes * 60.0;
     if !(seconds.is_finite() && seconds >= 0.0) {
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
     }
     let request = Request {
         task,
-        origin,
+        origin: Origin::Directory(&from),
         problem: args.model.problem.map(|problem| match problem {
             ProblemArg::SingleLabel => Problem::SingleLabel,
             ProblemArg::MultiLabel => Problem::MultiLabel,
@@ -97,20 +98,6 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
         report(&finished, args)?;
     }
     Ok(Exit::Success)
-}
-
-/// The model that `--from` names.
-fn directory(args: &TrainArgs) -> Result<Cow<'_, Path>, CliError> {
-    let from = &args.model.from;
-    let source = new_model::source(from, args.model.download.asked())?;
-    let Source::Path(path) = source else {
-        return Err(CliError::input(
-            format!("--from {}: a bundled model has no files to begin from", from.display()),
-            "give the directory of the model, such as models/sentiment-en in a checkout",
-        ));
-    };
-    new_model::refuse(&args.new)?;
-    Ok(path)
 }
 
 fn task(name: &str) -> Result<Task, CliError> {
