@@ -176,10 +176,54 @@ pub struct ReadOptions {
     pub keep_line_ends: bool,
     /// Read no more examples than these.
     pub limit: Option<usize>,
+    /// Leave out rows that cannot be used, instead of ending with an error.
+    pub skip_bad_rows: bool,
 }
 
+/// Examples of one file, or of several.
+type Part = Box<dyn Iterator<Item = Result<Example>> + Send>;
+
 /// Examples as they are read.
-pub type Examples = Box<dyn Iterator<Item = Result<Example>> + Send>;
+pub struct Examples {
+    parts: Part,
+    skips: bool,
+    skipped: usize,
+    left: usize,
+    failed: bool,
+}
+
+impl Examples {
+    /// None at all.
+    #[must_use]
+    pub fn none() -> Self {
+        let parts = Box::new(std::iter::empty());
+        Self { parts, skips: false, skipped: 0, left: 0, failed: false }
+    }
+
+    /// How many rows were left out so far, because they cannot be used.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+impl Iterator for Examples {
+    type Item = Result<Example>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left > 0 && !self.failed {
+            match self.parts.next()? {
+                Err(Error::Data { .. }) if self.skips => self.skipped += 1,
+                item => {
+                    self.left -= 1;
+                    self.failed = item.is_err();
+                    return Some(item);
+                }
+            }
+        }
+        None
+    }
+}
 
 /// The examples of files for a task, one file after the other.
 ///
@@ -187,7 +231,7 @@ pub type Examples = Box<dyn Iterator<Item = Result<Example>> + Send>;
 /// If a file cannot be opened or its format does not serve the task. The iterator gives an error
 /// for a row that cannot be used, and ends behind it.
 pub fn read(files: &[PathBuf], task: Task, options: &ReadOptions) -> Result<Examples> {
-    let mut parts: Vec<Examples> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     if options.format == Some(Format::Parallel) {
         parts.push(parallel::read(files, task, options)?);
     } else {
@@ -196,19 +240,16 @@ pub fn read(files: &[PathBuf], task: Task, options: &ReadOptions) -> Result<Exam
             parts.push(read_file(file, format, task, options)?);
         }
     }
-    let mut failed = false;
-    let all = parts.into_iter().flatten().take_while(move |item| {
-        let go_on = !failed;
-        failed |= item.is_err();
-        go_on
-    });
-    Ok(match options.limit {
-        Some(limit) => Box::new(all.take(limit)),
-        None => Box::new(all),
+    Ok(Examples {
+        parts: Box::new(parts.into_iter().flatten()),
+        skips: options.skip_bad_rows,
+        skipped: 0,
+        left: options.limit.unwrap_or(usize::MAX),
+        failed: false,
     })
 }
 
-fn read_file(path: &Path, format: Format, task: Task, options: &ReadOptions) -> Result<Examples> {
+fn read_file(path: &Path, format: Format, task: Task, options: &ReadOptions) -> Result<Part> {
     match (format, task) {
         (Format::Csv | Format::Tsv, Task::TokenClassification) => {}
         (Format::Csv, _) => return table::read(path, b',', task, options),

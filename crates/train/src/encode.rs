@@ -61,6 +61,10 @@ impl<'a> Encoder<'a> {
 
     /// The items of an example.
     pub(crate) fn items(&mut self, example: &Example) -> Result<Vec<Item>> {
+        self.made(example).map_err(|error| error.at(&example.place))
+    }
+
+    fn made(&mut self, example: &Example) -> Result<Vec<Item>> {
         let task = self.model.info().task;
         let items = match (&example.content, task) {
             (Content::Document { text, goes_on }, Task::CausalLm) => {
@@ -74,7 +78,9 @@ impl<'a> Encoder<'a> {
             (Content::Labelled { text, pair, labels }, _) => {
                 let encoding = self.text(text, pair.as_deref())?;
                 let gold = labels::gold(&self.model.info().labels, labels, &example.place)?;
-                vec![Item::new(&encoding, gold)]
+                // Without special tokens, an empty text has none at all.
+                let empty = encoding.tokens.is_empty();
+                if empty { Vec::new() } else { vec![Item::new(&encoding, gold)] }
             }
             (Content::Tagged(tagged), _) => {
                 let encoding = self.text(&tagged.text, None)?;
@@ -100,10 +106,9 @@ impl<'a> Encoder<'a> {
 
     /// A text or a pair, cut to what is read.
     pub(crate) fn text(&mut self, text: &str, pair: Option<&str>) -> Result<Encoding> {
-        let tokenizer = self.model.tokenizer();
         let encoding = match pair {
-            Some(pair) => tokenizer.encode_pair(text, pair)?,
-            None => tokenizer.encode(text)?,
+            Some(pair) => self.model.encode_pair(text, pair)?,
+            None => self.model.tokenizer().encode(text)?,
         };
         self.cut(encoding)
     }

@@ -69,6 +69,18 @@ impl Error {
         Self::Data { place: place.to_string(), what: what.into(), hint: hint.into() }
     }
 
+    /// The same with the place of the example that it is about, where it does not name one.
+    pub(crate) fn at(self, place: &crate::data::Place) -> Self {
+        match self {
+            Self::Interpret(error) if error.is_input_error() => {
+                let hint =
+                    error.hint().unwrap_or_else(|| "change or remove the example".to_owned());
+                Self::data(place, error.to_string(), hint)
+            }
+            other => other,
+        }
+    }
+
     /// An error of the system.
     pub(crate) fn io(path: &Path, error: std::io::Error) -> Self {
         Self::Io { path: path.display().to_string(), error }

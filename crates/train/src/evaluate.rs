@@ -8,7 +8,7 @@ mod texts;
 
 use glossator_models::{Model, Task};
 
-use crate::data::{Example, Examples};
+use crate::data::Example;
 use crate::encode::Limits;
 use crate::error::{Error, Result};
 use crate::metrics::bootstrap::Bootstrap;
@@ -97,7 +97,7 @@ const PART: usize = 256;
 /// If a row cannot be used, there is none, or the model's outputs are not numbers.
 pub fn evaluate(
     model: &dyn Model,
-    mut examples: Examples,
+    mut examples: impl Iterator<Item = Result<Example>>,
     options: &EvaluateOptions,
     watch: &dyn Watch,
 ) -> Result<Evaluation> {

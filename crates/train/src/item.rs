@@ -103,6 +103,22 @@ impl Item {
     }
 }
 
+impl Gold {
+    /// The same for an item of a batch whose second parts begin at `second`: places in the second
+    /// part are counted behind the padding of the first.
+    pub(crate) fn shifted(&self, encoding: &Encoding, second: Option<usize>) -> Self {
+        let (Self::Answer { first, last, choices }, Some(from), Some(to)) =
+            (self, encoding.second, second)
+        else {
+            return self.clone();
+        };
+        let shift =
+            |place: u32| place + if place as usize >= from { (to - from) as u32 } else { 0 };
+        let choices = choices.iter().copied().map(shift).collect();
+        Self::Answer { first: shift(*first), last: shift(*last), choices }
+    }
+}
+
 /// Hides tokens for a masked language model to find (Devlin et al. 2019, section 3.1): of those that
 /// are chosen, 80 % become the mask, 10 % any token, and 10 % stay.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! The loss of each task. One function a task: what a model computes by itself, such as the
 //! likelihood of a random field, takes the place of one of them.
 
-use glossator_models::Output;
+use glossator_models::{Chain, Output};
 use glossator_ops::{CrossEntropy, Tensor, cross_entropy, loss};
 
 use crate::error::{Error, Result};
@@ -14,6 +14,8 @@ pub(crate) struct Objective {
     pub(crate) label_smoothing: f64,
     /// A factor of each label.
     pub(crate) class_weights: Option<Vec<f64>>,
+    /// Whether labels of tokens depend on each other: a sentence then counts as a whole.
+    pub(crate) chain: bool,
 }
 
 impl Objective {
@@ -26,6 +28,7 @@ impl Objective {
         };
         match gold {
             Gold::Label(label) => of(*label),
+            Gold::Tokens(_) if self.chain => 1.0,
             Gold::Tokens(tokens) => tokens.iter().filter(|&&t| t != IGNORE).map(|&t| of(t)).sum(),
             Gold::Flags(_) | Gold::Number(_) | Gold::Answer { .. } => 1.0,
             Gold::Hidden => 0.0,
@@ -39,7 +42,10 @@ impl Objective {
             Some(Gold::Label(_)) => self.labels(logits, golds),
             Some(Gold::Flags(_)) => self.flags(logits, golds),
             Some(Gold::Number(_)) => numbers(logits, golds),
-            Some(Gold::Tokens(_)) => self.tokens(logits, golds),
+            Some(Gold::Tokens(_)) => match &output.chain {
+                Some(chain) => sentences(chain, logits, golds),
+                None => self.tokens(logits, golds),
+            },
             Some(Gold::Answer { .. }) => self.answers(logits, golds),
             Some(Gold::Hidden) | None => {
                 Err(Error::settings("a batch without targets", "give data with examples"))
@@ -118,6 +124,20 @@ impl Objective {
         let options = CrossEntropy { label_smoothing: 0.0, class_weights: None, ..self.options() };
         Ok(cross_entropy(&logits, &right, options)?)
     }
+}
+
+/// The likelihood of the labels of whole sentences; `logits`: `[rows, tokens, labels]`.
+fn sentences(chain: &Chain, logits: &Tensor, golds: &[&Gold]) -> Result<Tensor> {
+    let labels: Vec<Vec<Option<usize>>> = golds
+        .iter()
+        .map(|gold| match gold {
+            Gold::Tokens(tokens) => {
+                tokens.iter().map(|&t| (t != IGNORE).then_some(t as usize)).collect()
+            }
+            _ => Vec::new(),
+        })
+        .collect();
+    Ok(chain.loss(logits, &labels)?)
 }
 
 /// `logits`: `[rows, 1]`.

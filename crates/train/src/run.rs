@@ -6,6 +6,7 @@ mod directory;
 mod gradients;
 mod history;
 mod labels;
+mod new_model;
 mod survey;
 mod weights;
 
@@ -16,7 +17,8 @@ pub use card::About;
 use glossator_models::{Model, Problem, Stored, Task, Trainable};
 use glossator_ops::Var;
 pub use history::{History, Record, StepRecord};
-pub use labels::{Ingredients, Origin};
+pub use labels::Origin;
+pub use new_model::NewModel;
 use serde_json::{Value, json};
 pub use survey::{Data, DataFile};
 
@@ -25,9 +27,9 @@ use self::checkpoint::{Best, State};
 use self::directory::RunDirectory;
 use self::gradients::{Gradients, Pass};
 use self::history::Log;
-use self::survey::{Part, Survey};
+use self::survey::{Part, Selected, Survey};
 use crate::batching::{Batching, mix};
-use crate::data::{self, Examples};
+use crate::data;
 use crate::encode::{Encoder, Limits, hider};
 use crate::error::{Error, Result};
 use crate::evaluate::{EvaluateOptions, Evaluation, Watch, evaluate};
@@ -153,6 +155,10 @@ pub fn train(request: &Request<'_>, observer: &dyn Observer) -> Result<Finished>
     settings.check()?;
     check_task(request)?;
     let survey = Survey::of(&request.data, request.task)?;
+    if survey.skipped > 0 {
+        let note = format!("{} rows that cannot be used are left out", survey.skipped);
+        observer.event(&Event::Note(note));
+    }
     let trainable = labels::open(request, &survey, observer)?;
     let model = trainable.model()?;
     let (identity, files) = identity(request, &trainable)?;
@@ -237,6 +243,7 @@ fn identity(request: &Request<'_>, trainable: &Trainable) -> Result<(Value, [Vec
         settings.insert("reading".to_owned(), format!("{:?}", request.data.options).into());
         settings.insert("measuring".to_owned(), format!("{:?}", request.measuring).into());
     }
+    let vocabulary = trainable.tokenizer().vocab_size();
     let identity = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "task": request.task.id(),
@@ -244,6 +251,7 @@ fn identity(request: &Request<'_>, trainable: &Trainable) -> Result<(Value, [Vec
         "data": { "train": hashes(&files[0]), "dev": hashes(&files[1]) },
         "model": { "from": request.origin.name(), "sha256": weights::sha256(trainable.variables())? },
         "labels": trainable.model()?.info().labels.names,
+        "vocabulary": vocabulary,
     });
     Ok((identity, files))
 }
@@ -273,10 +281,10 @@ fn limits(settings: &Settings) -> Limits {
     Limits { max_tokens: settings.max_tokens, stride: settings.stride, block: settings.block }
 }
 
-fn part_of(request: &Request<'_>, total: usize, part: Part) -> Result<Examples> {
+fn part_of(request: &Request<'_>, total: usize, part: Part) -> Result<Selected> {
     let (data, task) = (&request.data, request.task);
     if part == Part::Dev && !data.dev.is_empty() {
-        return data::read(&data.dev, task, &data.options);
+        return Ok(Box::new(data::read(&data.dev, task, &data.options)?));
     }
     let settings = &request.settings;
     survey::part(data, task, settings.dev_share, total, settings.seed, part)
@@ -351,7 +359,13 @@ impl<'a> Run<'a> {
             Some(weights) => Some(weights::of_classes(weights, &model.info().labels, &items)?),
             None => None,
         };
-        let objective = Objective { label_smoothing: settings.label_smoothing, class_weights };
+        let chain = model.chain().is_some();
+        if chain && (class_weights.is_some() || settings.label_smoothing > 0.0) {
+            let what = "--class-weights and --label-smoothing are not for labels in a chain";
+            return Err(Error::settings(what, "leave them out, or use a model without one"));
+        }
+        let label_smoothing = settings.label_smoothing;
+        let objective = Objective { label_smoothing, class_weights, chain };
         let masked = request.task == Task::MaskedLm;
         let hider = masked.then(|| hider(model.as_ref(), settings.mask_rate)).transpose()?;
         let slot = |(_, var): &(String, Var)| {

@@ -31,6 +31,10 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
+    /// Leave out rows that cannot be used, instead of ending with an error
+    #[arg(long)]
+    skip_bad_rows: bool,
+
     #[command(flatten)]
     columns: ColumnArgs,
 }
@@ -127,6 +131,7 @@ impl DataArgs {
             rename_labels,
             no_answer: columns.no_answer.clone(),
             keep_line_ends: columns.keep_line_ends,
+            skip_bad_rows: self.skip_bad_rows,
             limit: self.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         })
     }

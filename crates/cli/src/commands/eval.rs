@@ -7,7 +7,7 @@ use glossator_view::evaluation::Evaluation;
 
 use crate::args::data::DataArgs;
 use crate::args::train::{EvalArgs, EvalFormat, ScoringArgs, YesNo};
-use crate::exit::{CliError, Exit, Stop};
+use crate::exit::{CliError, Exit, Stop, say};
 use crate::interrupt;
 use crate::model::Source;
 use crate::output::Output;
@@ -23,12 +23,15 @@ pub(crate) fn run(args: &EvalArgs) -> Result<Exit, Stop> {
     let model = Source::find(Some(&args.model), args.download.asked())?.load()?;
     let info = model.info();
     check_flags(&args.data, &given(args), info.task)?;
-    let examples = data::read(&args.data.data, info.task, &options)?;
+    let mut examples = data::read(&args.data.data, info.task, &options)?;
     interrupt::ask();
     let mut output = Output::open(args.output.as_deref())?;
     let watch = Measuring::new(args.quiet, &info.id);
-    let evaluation = evaluate(model.as_ref(), examples, &measuring, &watch);
+    let evaluation = evaluate(model.as_ref(), examples.by_ref(), &measuring, &watch);
     watch.finish();
+    if examples.skipped() > 0 && !args.quiet {
+        say("note", &format!("{} rows that cannot be used are left out", examples.skipped()));
+    }
     let evaluation = match evaluation {
         Err(_) if interrupt::asked() => {
             crate::output::abandon();

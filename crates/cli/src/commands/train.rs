@@ -1,11 +1,12 @@
 //! `glossator train`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use glossator_models::classic::{ARCHITECTURES, Architecture};
 use glossator_models::{Problem, Stored, Task};
 use glossator_train::evaluate::EvaluateOptions;
 use glossator_train::optimizer::{Clip, Optimizer};
-use glossator_train::run::{About, Data, Finished, History, Origin};
+use glossator_train::run::{About, Data, Finished, History, NewModel, Origin};
 use glossator_train::settings::{Length, Settings};
 use glossator_train::{Request, train};
 use glossator_view::evaluation::Evaluation;
@@ -34,16 +35,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
         // Fails only if the pool exists already, which nothing has made yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
-    let source = Source::find(Some(&args.model.from), args.model.download.asked())?;
-    let Source::Path(from) = source else {
-        return Err(CliError::input(
-            format!(
-                "--from {}: a bundled model has no files to begin from",
-                args.model.from.display()
-            ),
-            "give the directory of the model, such as models/sentiment-en in a checkout",
-        )
-        .into());
+    let found;
+    let origin = match new_model(args, task)? {
+        Some(new) => Origin::New(Box::new(new)),
+        None => {
+            found = directory(args)?;
+            Origin::Directory(&found)
+        }
     };
     let seconds = args.run.checkpoint_minutes * 60.0;
     if !(seconds.is_finite() && seconds >= 0.0) {
@@ -55,7 +53,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
     }
     let request = Request {
         task,
-        origin: Origin::Directory(&from),
+        origin,
         problem: args.model.problem.map(|problem| match problem {
             ProblemArg::SingleLabel => Problem::SingleLabel,
             ProblemArg::MultiLabel => Problem::MultiLabel,
@@ -98,6 +96,78 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
         report(&finished, args)?;
     }
     Ok(Exit::Success)
+}
+
+/// The architecture that `--from` names, with its settings; none if it names a model.
+fn new_model(args: &TrainArgs, task: Task) -> Result<Option<NewModel>, CliError> {
+    let (from, new) = (&args.model.from, &args.new);
+    let named = from.to_str().and_then(|id| ARCHITECTURES.iter().find(|known| known.id == id));
+    let Some(architecture) = named.filter(|_| !from.exists()) else {
+        let given = [
+            (!new.set.is_empty(), "--set"),
+            (new.unit.is_some(), "--unit"),
+            (new.vocabulary.is_some(), "--vocabulary"),
+            (new.min_count.is_some(), "--min-count"),
+            (new.lowercase, "--lowercase"),
+            (new.marks.is_some(), "--marks"),
+            (new.vectors.is_some(), "--vectors"),
+        ];
+        if from.as_os_str() == "list" && !from.exists() {
+            let of_task = |known: &&Architecture| known.tasks.contains(&task);
+            let ids: Vec<_> = ARCHITECTURES.iter().filter(of_task).map(|known| known.id).collect();
+            let message =
+                format!("--from list: architectures for {} are {}", task.id(), ids.join(", "));
+            return Err(CliError::input(message, "give one of them, or the directory of a model"));
+        }
+        return match given.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) => Err(CliError::input(
+                format!("{flag} is for models that begin from nothing; --from names a model"),
+                format!("leave out {flag}, or give an architecture: --from list"),
+            )),
+            None => Ok(None),
+        };
+    };
+    let mut overrides = serde_json::Value::Null;
+    for setting in &new.set {
+        let Some((path, value)) = setting.split_once('=') else {
+            let message = format!("--set: expected KEY=VALUE, got {setting:?}");
+            return Err(CliError::input(message, "for example --set encoder.0.size=64"));
+        };
+        // What is not JSON is text: --set pooling.kind=mean.
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+        let mut at = &mut overrides;
+        for key in path.split('.') {
+            if !at.is_object() {
+                *at = serde_json::Value::Object(serde_json::Map::new());
+            }
+            at = &mut at[key];
+        }
+        *at = value;
+    }
+    let usual = NewModel::new(architecture);
+    let count = |given: Option<u32>, usual: usize| given.map_or(usual, |n| n as usize);
+    Ok(Some(NewModel {
+        overrides,
+        unit: new.unit.unwrap_or(usual.unit),
+        vocabulary: count(new.vocabulary, usual.vocabulary),
+        min_count: count(new.min_count, usual.min_count),
+        lowercase: new.lowercase,
+        marks: new.marks,
+        vectors: new.vectors.clone(),
+        ..usual
+    }))
+}
+
+/// The directory of the model that `--from` names.
+fn directory(args: &TrainArgs) -> Result<PathBuf, CliError> {
+    let from = &args.model.from;
+    match Source::find(Some(from), args.model.download.asked())? {
+        Source::Path(path) => Ok(path.into_owned()),
+        Source::Bundled(_) => Err(CliError::input(
+            format!("--from {}: a bundled model has no files to begin from", from.display()),
+            "give the directory of the model, such as models/sentiment-en in a checkout",
+        )),
+    }
 }
 
 fn task(name: &str) -> Result<Task, CliError> {

@@ -94,8 +94,8 @@ impl Marks {
 ///
 /// # Errors
 /// If there is no room for a token, or the tokenizer library fails.
-pub fn build_vocabulary<'a>(
-    texts: impl IntoIterator<Item = &'a str>,
+pub fn build_vocabulary(
+    texts: impl IntoIterator<Item = impl AsRef<str>>,
     unit: Unit,
     size: usize,
     min_count: usize,
@@ -119,7 +119,7 @@ pub fn build_vocabulary<'a>(
             .map_err(|error| bad(error.to_string()))?;
     let mut counts: HashMap<String, usize> = HashMap::new();
     for text in texts {
-        let pieces = guard("splitting a text", || split(&splitter, text))?
+        let pieces = guard("splitting a text", || split(&splitter, text.as_ref()))?
             .map_err(|error| Error::Encode { what: error.to_string() })?;
         for piece in pieces {
             *counts.entry(piece).or_default() += 1;
@@ -257,7 +257,8 @@ mod tests {
         // "the" stands there three times, "sat" twice.
         assert_eq!(Tokenizer::from_bytes(&bytes).unwrap().vocab_size(), 4);
         assert!(build_vocabulary(TEXTS, Unit::Word, 2, 1, true, Marks::None).is_err());
-        let empty = build_vocabulary([], Unit::Word, 9, 1, true, Marks::None).unwrap();
+        let none: [&str; 0] = [];
+        let empty = build_vocabulary(none, Unit::Word, 9, 1, true, Marks::None).unwrap();
         assert_eq!(Tokenizer::from_bytes(&empty).unwrap().vocab_size(), 2);
         // A special token in a text does not come twice.
         let bytes = build_vocabulary(["[PAD] x"], Unit::Spaced, 9, 1, false, Marks::None).unwrap();

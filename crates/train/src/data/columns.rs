@@ -168,22 +168,22 @@ fn answers(
         let what = format!("--start: expected the number of a character, got {:?}", short(start));
         return Err(Error::data(place, what, "characters are counted from 0"));
     };
-    let byte = checked_start(context, &answer, character, place)?;
-    Ok(vec![(answer, byte)])
+    Ok(vec![located(context, &answer, character, place)?])
 }
 
-/// The byte of an answer that begins at a character.
-pub(super) fn checked_start(
+/// The answer that begins at a character, as it stands in the context, with its first byte. White
+/// space may differ: some data sets split words and punctuation of answers, but not of contexts.
+pub(super) fn located(
     context: &str,
     answer: &str,
     character: usize,
     place: &Place,
-) -> Result<usize> {
+) -> Result<(String, usize)> {
     let byte = context.char_indices().nth(character).map(|(byte, _)| byte);
     if let Some(byte) = byte
-        && context[byte..].starts_with(answer)
+        && let Some(length) = matched(&context[byte..], answer)
     {
-        return Ok(byte);
+        return Ok((context[byte..byte + length].to_owned(), byte));
     }
     let there: String = context.chars().skip(character).take(answer.chars().count()).collect();
     let what = format!(
@@ -191,7 +191,23 @@ pub(super) fn checked_start(
         short(answer),
         short(&there)
     );
-    Err(Error::data(place, what, "answers start at characters counted from 0, not at bytes"))
+    let hint = "answers start at characters counted from 0; --skip-bad-rows leaves such rows out";
+    Err(Error::data(place, what, hint))
+}
+
+/// How many bytes of a text are the answer, white space apart; none if it does not begin with it.
+fn matched(text: &str, answer: &str) -> Option<usize> {
+    let mut here = text.char_indices().filter(|(_, c)| !c.is_whitespace());
+    let mut end = 0;
+    for wanted in answer.chars().filter(|c| !c.is_whitespace()) {
+        let (byte, c) = here.next()?;
+        if c != wanted {
+            return None;
+        }
+        end = byte + c.len_utf8();
+    }
+    // An answer does not begin with white space of the context.
+    (end > 0 && !text.starts_with(char::is_whitespace)).then_some(end)
 }
 
 /// The beginning of a long text, for messages.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::columns::{number, renamed, short};
 use super::lines::{Line, Lines};
-use super::{Content, Example, Examples, Place, ReadOptions, Tagged};
+use super::{Content, Example, Part, Place, ReadOptions, Tagged};
 use crate::error::{Error, Result};
 
 /// A sentence of more tokens than this is a file without blank lines.
@@ -23,7 +23,7 @@ struct Fields {
     universal: bool,
 }
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Examples> {
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Part> {
     let column = |given: &Option<String>, flag: &str| match given.as_deref() {
         None | Some("last") => Ok(None),
         Some(column) => number(column).map(|n| Some(n - 1)).ok_or_else(|| {
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Examples> {
     sentences(path, Fields { token, tag, universal: false }, options)
 }
 
-pub(super) fn read_universal(path: &Path, options: &ReadOptions) -> Result<Examples> {
+pub(super) fn read_universal(path: &Path, options: &ReadOptions) -> Result<Part> {
     let column = |given: &Option<String>, flag: &str, usual: usize| {
         let Some(column) = given else { return Ok(usual) };
         let named = UNIVERSAL.iter().position(|name| name.eq_ignore_ascii_case(column));
@@ -52,7 +52,7 @@ pub(super) fn read_universal(path: &Path, options: &ReadOptions) -> Result<Examp
     sentences(path, Fields { token, tag, universal: true }, options)
 }
 
-fn sentences(path: &Path, fields: Fields, options: &ReadOptions) -> Result<Examples> {
+fn sentences(path: &Path, fields: Fields, options: &ReadOptions) -> Result<Part> {
     let (mut lines, options) = (Lines::open(path, false)?, options.clone());
     Ok(Box::new(std::iter::from_fn(move || {
         let mut sentence = Sentence::default();

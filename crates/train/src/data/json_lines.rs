@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::columns::{Use, content, labelled, renamed, short};
 use super::lines::{Line, Lines};
-use super::{Content, Example, Examples, Place, ReadOptions, Tagged};
+use super::{Content, Example, Part, Place, ReadOptions, Tagged};
 use crate::error::{Error, Result};
 
-pub(super) fn read(path: &Path, task: Task, options: &ReadOptions) -> Result<Examples> {
+pub(super) fn read(path: &Path, task: Task, options: &ReadOptions) -> Result<Part> {
     let (options, uses) = (options.clone(), options.columns.of(task));
     let lines = Lines::open(path, false)?;
     Ok(Box::new(lines.filter_map(move |line| match line {

@@ -88,22 +88,21 @@ impl Iterator for Lines {
         let read = self.read(&mut line);
         self.number += 1;
         let place = Place { file: self.file.as_str().into(), line: self.number };
-        let mut fail = |what: String, hint: &str| {
+        // What cannot be read is no bad row: nothing behind it can be either.
+        let mut fail = |error: std::io::Error| {
             self.ended = true;
-            Some(Err(Error::data(&place, what, hint)))
+            Some(Err(Error::Io { path: place.to_string(), error }))
         };
         if let Err(error) = read {
-            return fail(error.to_string(), "check that the file can be read");
+            return fail(error);
         }
         if line.is_empty() {
             self.ended = true;
             return None;
         }
         if line.len() as u64 > MAX_LINE {
-            return fail(
-                format!("the line is longer than {MAX_LINE} bytes"),
-                "put one example on each line",
-            );
+            let what = format!("the line is longer than {MAX_LINE} bytes");
+            return fail(std::io::Error::other(what));
         }
         let end = if line.ends_with(b"\r\n") {
             "\r\n"
@@ -120,10 +119,11 @@ impl Iterator for Lines {
         }
         match String::from_utf8(line) {
             Ok(text) => Some(Ok(Line { text, end, place })),
-            Err(error) => fail(
-                format!("not UTF-8 after byte {} of the line", error.utf8_error().valid_up_to()),
-                "convert the file to UTF-8",
-            ),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let what = format!("not UTF-8 after byte {at} of the line");
+                Some(Err(Error::data(&place, what, "convert the file to UTF-8")))
+            }
         }
     }
 }

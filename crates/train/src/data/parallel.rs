@@ -6,10 +6,10 @@ use glossator_models::Task;
 
 use super::columns::{content, number};
 use super::lines::Lines;
-use super::{Example, Examples, ReadOptions};
+use super::{Example, Part, ReadOptions};
 use crate::error::{Error, Result};
 
-pub(super) fn read(files: &[PathBuf], task: Task, options: &ReadOptions) -> Result<Examples> {
+pub(super) fn read(files: &[PathBuf], task: Task, options: &ReadOptions) -> Result<Part> {
     if matches!(task, Task::TokenClassification | Task::CausalLm | Task::MaskedLm) {
         let what = format!("--data-format parallel has no examples of {}", task.id());
         return Err(Error::settings(what, "it is for texts with labels, questions or targets"));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::columns::checked_start;
-use super::{Content, Example, Examples, Place, Question, ReadOptions, lines};
+use super::columns::located;
+use super::{Content, Example, Part, Place, Question, ReadOptions, lines};
 use crate::error::{Error, Result};
 
 /// A larger file is not of this format: it is read as a whole.
@@ -45,7 +45,7 @@ struct Given {
     answer_start: usize,
 }
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Examples> {
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Part> {
     let reader = lines::open(path)?;
     let size = reader.get_ref().metadata().map_or(0, |metadata| metadata.len());
     if size > MAX_FILE {
@@ -85,8 +85,7 @@ fn example(file: &str, context: &str, asked: Asked, no_answer: Option<&str>) -> 
             if text.is_empty() || Some(text.as_str()) == no_answer {
                 continue;
             }
-            let byte = checked_start(context, &text, answer_start, &place)?;
-            answers.push((text, byte));
+            answers.push(located(context, &text, answer_start, &place)?);
         }
     }
     let (question, context) = (asked.question, context.to_owned());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use glossator_models::Task;
 
 use super::columns::{content, number, short};
-use super::{Example, Examples, Place, ReadOptions, lines};
+use super::{Example, Part, Place, ReadOptions, lines};
 use crate::error::{Error, Result};
 
 /// A row longer than this is not one that any model reads: a quote was not closed.
@@ -80,12 +80,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn read(
-    path: &Path,
-    delimiter: u8,
-    task: Task,
-    options: &ReadOptions,
-) -> Result<Examples> {
+pub(super) fn read(path: &Path, delimiter: u8, task: Task, options: &ReadOptions) -> Result<Part> {
     let uses = options.columns.of(task);
     let quotes = options.quotes.unwrap_or(delimiter == b',');
     let named = uses.iter().any(|used| number(&used.column).is_none());
@@ -103,7 +98,7 @@ pub(super) fn read(
     let mut header: Option<Vec<String>> = None;
     if has_header {
         let mut first = csv::ByteRecord::new();
-        let there = reader.read_byte_record(&mut first).map_err(|e| broken(&file, &e))?;
+        let there = reader.read_byte_record(&mut first).map_err(|e| broken(&file, e))?;
         if !there {
             return Err(Error::data(&file, "the file is empty", "give a file with a header"));
         }
@@ -123,7 +118,7 @@ pub(super) fn read(
                 Ok(false) => ended = true,
                 Err(error) => {
                     ended = true;
-                    return Some(Err(broken(&file, &error)));
+                    return Some(Err(broken(&file, error)));
                 }
             }
             // A line of white space between rows is no row.
@@ -206,12 +201,8 @@ fn find(column: &str, flag: &str, header: Option<&[String]>, file: &Arc<str>) ->
     })
 }
 
-fn broken(file: &Arc<str>, error: &csv::Error) -> Error {
+fn broken(file: &Arc<str>, error: csv::Error) -> Error {
     let line = error.position().map_or(0, |position| position.line() as usize);
-    let place = Place { file: Arc::clone(file), line };
-    let what = match error.kind() {
-        csv::ErrorKind::Io(error) => error.to_string(),
-        _ => error.to_string(),
-    };
-    Error::data(place, what, "check that quotes are closed and the file can be read")
+    let path = Place { file: Arc::clone(file), line }.to_string();
+    Error::Io { path, error: error.into() }
 }

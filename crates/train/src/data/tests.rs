@@ -169,6 +169,26 @@ fn questions() {
 }
 
 #[test]
+fn answers_may_be_split_otherwise_than_their_context() {
+    let csv = "question,context,answer,start\nq,It was $35 per-night,$ 35 per - night,7\n";
+    let options = columns(&[("start", "start")]);
+    let got = read_one("a.csv", csv, Task::QuestionAnswering, &options).unwrap();
+    let [Content::Question(question)] = got.as_slice() else { panic!("{got:?}") };
+    assert_eq!(question.answers, [("$35 per-night".to_owned(), 7)]);
+}
+
+#[test]
+fn bad_rows_can_be_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(&dir, "a.csv", b"text,label\na,x\nb\n\xff,y\nc,z\n");
+    let options = ReadOptions { skip_bad_rows: true, ..ReadOptions::default() };
+    let mut examples = read(&[file], TEXTS, &options).unwrap();
+    let got: Vec<_> = examples.by_ref().map(|example| example.unwrap().content).collect();
+    assert_eq!(got, [labelled("a", None, &["x"]), labelled("c", None, &["z"])]);
+    assert_eq!(examples.skipped(), 2);
+}
+
+#[test]
 fn texts_and_streams() {
     let document = |text: &str, goes_on| Content::Document { text: text.to_owned(), goes_on };
     let options = ReadOptions::default();

@@ -5,13 +5,13 @@ use std::path::Path;
 use glossator_models::Task;
 
 use super::lines::{Line, Lines};
-use super::{Content, Example, Examples, ReadOptions};
+use super::{Content, Example, Part, ReadOptions};
 use crate::error::Result;
 
 /// A stream is handed on in pieces of whole lines of about so many bytes.
 const PIECE: usize = 1 << 16;
 
-pub(super) fn read(path: &Path, task: Task, options: &ReadOptions) -> Result<Examples> {
+pub(super) fn read(path: &Path, task: Task, options: &ReadOptions) -> Result<Part> {
     let lines = Lines::open(path, true)?;
     if task == Task::MaskedLm {
         return Ok(Box::new(lines.filter_map(|line| match line {

@@ -13,7 +13,7 @@ const CONTEXT: usize = 1;
 
 /// The question and the whole context.
 pub(crate) fn whole_question(model: &dyn Model, question: &Question) -> Result<Encoding> {
-    Ok(model.tokenizer().encode_pair(&question.question, &question.context)?)
+    Ok(model.encode_pair(&question.question, &question.context)?)
 }
 
 /// The windows of a question. One that does not hold the whole answer says that there is none,

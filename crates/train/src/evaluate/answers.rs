@@ -7,7 +7,7 @@ use super::outputs::{outputs, rows};
 use super::{EvaluateOptions, Evaluation, Measure, Scores, nothing};
 use crate::data::{Content, Example};
 use crate::encode::whole_question;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::squad::Answers;
 
 pub(super) struct Asked<'a> {
@@ -38,14 +38,27 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Rows of logits of the tokens of a window alone: its second part begins behind the padding of the
+/// first.
+fn unpadded(mut rows: Vec<Vec<f32>>, window: &Encoding, second: Option<usize>) -> Vec<Vec<f32>> {
+    if let (Some(from), Some(to)) = (window.second, second) {
+        rows.iter_mut().for_each(|row| drop(row.drain(from.min(row.len())..to.min(row.len()))));
+    }
+    rows.iter_mut().for_each(|row| row.truncate(window.tokens.len()));
+    rows
+}
+
 impl Measure for Asked<'_> {
     fn measure(&mut self, examples: &[Example]) -> Result<()> {
         let (limit, stride) = (self.options.limits.tokens(self.model), self.options.limits.stride);
         for example in examples {
             let Content::Question(question) = &example.content else { continue };
             let whole = whole_question(self.model, question)?;
-            let windows = tasks::windows(whole, limit, stride)?;
-            let all = outputs(self.model, &windows, |_, logits| rows(logits))?;
+            let windows = tasks::windows(whole, limit, stride)
+                .map_err(|error| Error::from(error).at(&example.place))?;
+            let all = outputs(self.model, &windows, |i, logits, second| {
+                Ok(unpadded(rows(logits)?, &windows[i], second))
+            })?;
             let as_f64 = |row: Vec<f32>| -> Vec<f64> { row.into_iter().map(f64::from).collect() };
             let all: Vec<(&Encoding, Vec<Vec<f64>>)> = windows
                 .iter()

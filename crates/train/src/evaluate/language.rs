@@ -46,7 +46,7 @@ impl<'a> Tokens<'a> {
             encodings.push(encoding);
             golds.push(gold);
         }
-        let pieces = outputs(self.model, &encodings, |i, logits| piece(&golds[i], logits))?;
+        let pieces = outputs(self.model, &encodings, |i, logits, _| piece(&golds[i], logits))?;
         self.language.items.extend(pieces);
         Ok(())
     }

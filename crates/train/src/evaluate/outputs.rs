@@ -10,11 +10,12 @@ use crate::error::Result;
 const ROWS: usize = 16;
 const TOKENS: usize = 2048;
 
-/// What `read` makes of each input's logits, `[labels]` or `[positions, labels]`, padding included.
+/// What `read` makes of each input's logits, `[labels]` or `[positions, labels]`, padding included;
+/// it is told where the second parts of the batch begin, if it has two.
 pub(super) fn outputs<T: Send>(
     model: &dyn Model,
     encodings: &[Encoding],
-    read: impl Fn(usize, &Tensor) -> Result<T> + Sync,
+    read: impl Fn(usize, &Tensor, Option<usize>) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let mut order: Vec<usize> = (0..encodings.len()).collect();
     order.sort_by_key(|&i| encodings[i].tokens.len());
@@ -34,7 +35,7 @@ pub(super) fn outputs<T: Send>(
         let output = model.forward(&model.embed(&batch)?, &batch, &mut Trace::new())?;
         let logits = output.logits.detach();
         let rows = group.iter().enumerate();
-        rows.map(|(row, &i)| Ok((i, read(i, &logits.get(row)?)?))).collect()
+        rows.map(|(row, &i)| Ok((i, read(i, &logits.get(row)?, batch.second())?))).collect()
     };
     let made: Result<Vec<_>> = if groups.len() < threads::available() {
         groups.iter().map(one).collect()

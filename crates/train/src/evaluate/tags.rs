@@ -6,7 +6,7 @@ use super::outputs::{outputs, rows};
 use super::{EvaluateOptions, Evaluation, Measure, Scores, largest, log_sum_exp, nothing};
 use crate::data::{Content, Example};
 use crate::encode::{self, Encoder, first_tokens};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::classification::SingleLabel;
 use crate::metrics::spans::Spans;
 
@@ -42,24 +42,51 @@ impl Measure for Tags<'_> {
         let mut sentences = Vec::with_capacity(examples.len());
         for example in examples {
             let Content::Tagged(tagged) = &example.content else { continue };
-            encodings.push(self.encoder.text(&tagged.text, None)?);
+            let encoding = self.encoder.text(&tagged.text, None);
+            let encoding = encoding.map_err(|error| error.at(&example.place))?;
+            if encoding.tokens.is_empty() {
+                let what = "the sentence has no tokens";
+                return Err(Error::data(&example.place, what, "remove the sentence"));
+            }
+            encodings.push(encoding);
             let right: Result<Vec<usize>> =
                 tagged.tags.iter().map(|tag| encode::index(labels, tag, &example.place)).collect();
             sentences.push((tagged, right?));
         }
-        let all = outputs(self.model, &encodings, |_, logits| rows(logits))?;
+        let chain = self.model.chain();
+        let all = outputs(self.model, &encodings, |i, logits, _| {
+            let rows = rows(logits)?;
+            let Some(chain) = &chain else { return Ok((rows, None)) };
+            let logits = logits.narrow(0, 0, encodings[i].tokens.len())?.unsqueeze(0)?;
+            Ok((rows, Some((chain.best(&logits)?.swap_remove(0), logits))))
+        })?;
         // A word without tokens, or beyond what the model reads, is in no entity.
         let outside = labels.names.iter().position(|name| name == "O").unwrap_or(0);
-        for (((tagged, right), encoding), rows) in sentences.into_iter().zip(&encodings).zip(all) {
+        for (((tagged, right), encoding), (rows, best)) in
+            sentences.into_iter().zip(&encodings).zip(all)
+        {
             let tokens = first_tokens(encoding, &tagged.words);
             let mut predicted = Vec::with_capacity(right.len());
+            let mut known = vec![None; encoding.tokens.len()];
             for (token, &right) in tokens.into_iter().zip(&right) {
-                let Some(row) = token.and_then(|token| rows.get(token)) else {
+                let Some((token, row)) = token.and_then(|token| Some((token, rows.get(token)?)))
+                else {
                     predicted.push(outside);
                     continue;
                 };
+                if let Some((best, _)) = &best {
+                    predicted.push(best.get(token).copied().unwrap_or(outside));
+                    known[token].get_or_insert(right);
+                    continue;
+                }
                 predicted.push(largest(row));
                 self.loss += log_sum_exp(row) - f64::from(row[right]);
+                self.with_loss += 1;
+            }
+            if let (Some((_, logits)), Some(chain)) = (&best, &chain) {
+                // Of the whole sentence, as it is trained.
+                let loss = chain.loss(logits, &[known])?;
+                self.loss += f64::from(loss.to_scalar::<f32>()?);
                 self.with_loss += 1;
             }
             let names = |indices: &[usize]| -> Vec<&str> {

@@ -6,7 +6,7 @@ use super::outputs::{outputs, row};
 use super::{EvaluateOptions, Evaluation, Measure, Scores, largest, log_sum_exp, nothing};
 use crate::data::{Content, Example};
 use crate::encode::{self, Encoder};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::classification::{MultiLabel, SingleLabel};
 use crate::metrics::regression::Numbers;
 
@@ -49,10 +49,16 @@ impl Measure for Texts<'_> {
         let mut right = Vec::with_capacity(examples.len());
         for example in examples {
             let Content::Labelled { text, pair, labels } = &example.content else { continue };
-            encodings.push(self.encode(text, pair.as_deref())?);
+            let encoding = self.encode(text, pair.as_deref());
+            let encoding = encoding.map_err(|error| error.at(&example.place))?;
+            if encoding.tokens.is_empty() {
+                let what = "the text has no tokens";
+                return Err(Error::data(&example.place, what, "remove the row"));
+            }
+            encodings.push(encoding);
             right.push((labels, &example.place));
         }
-        let rows = outputs(self.model, &encodings, |_, logits| row(logits))?;
+        let rows = outputs(self.model, &encodings, |_, logits, _| row(logits))?;
         let labels = &self.model.info().labels;
         for ((names, place), row) in right.into_iter().zip(rows) {
             match labels.problem {

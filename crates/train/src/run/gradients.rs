@@ -171,8 +171,10 @@ fn shard_gradients(
     seed: u64,
 ) -> Result<(f64, Vec<Tensor>)> {
     let encodings: Vec<&Encoding> = rows.iter().map(|row| &row.encoding).collect();
-    let golds: Vec<&Gold> = rows.iter().map(|row| &row.gold).collect();
     let batch = Batch::new(&encodings, pass.model.pad_id());
+    let shifted: Vec<Gold> =
+        rows.iter().map(|row| row.gold.shifted(&row.encoding, batch.second())).collect();
+    let golds: Vec<&Gold> = shifted.iter().collect();
     let mut trace = Trace::training(pass.dropout, seed);
     let output = pass.model.forward(&pass.model.embed(&batch)?, &batch, &mut trace)?;
     let share = rows.iter().map(|row| row.weight).sum::<f64>() / total;

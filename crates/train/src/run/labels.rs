@@ -2,38 +2,21 @@
 
 use std::path::Path;
 
+use glossator_models::text::Found;
 use glossator_models::{Change, LoadOptions, Problem, Task, Trainable, load, registry};
 
-use super::survey::Survey;
+use super::new_model::{Ingredients, NewModel};
+use super::survey::{Part, Survey, part};
 use super::{Event, Observer, Request};
-use crate::data::{self, Content};
+use crate::data::Content;
 use crate::error::Result;
-
-/// What a new model is made of.
-pub struct Ingredients<'a> {
-    /// The task.
-    pub task: Task,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// How they are read.
-    pub problem: Problem,
-    /// What its weights are drawn from.
-    pub seed: u64,
-    /// The texts to learn from, for a vocabulary.
-    pub texts: Box<dyn Iterator<Item = Result<String>> + Send + 'a>,
-}
 
 /// What a run begins from.
 pub enum Origin<'a> {
     /// A model that is there.
     Directory(&'a Path),
-    /// A model without any training yet.
-    New {
-        /// What it is called, with all that decides what it is.
-        name: String,
-        /// Makes it.
-        make: Box<dyn Fn(Ingredients<'_>) -> Result<Trainable> + Sync + 'a>,
-    },
+    /// A model that is made.
+    New(Box<NewModel>),
 }
 
 impl Origin<'_> {
@@ -44,7 +27,7 @@ impl Origin<'_> {
             Self::Directory(path) => {
                 path.file_name().and_then(|name| name.to_str()).unwrap_or("a directory")
             }
-            Self::New { name, .. } => name,
+            Self::New(new) => new.architecture.id,
         }
     }
 }
@@ -58,11 +41,18 @@ pub(super) fn open(
     let (task, seed) = (request.task, request.settings.seed);
     let classifies = matches!(task, Task::TextClassification | Task::TokenClassification);
     match &request.origin {
-        Origin::New { make, .. } => {
+        Origin::New(new) => {
             survey.check(task, request.problem)?;
             let problem = request.problem.unwrap_or(Problem::SingleLabel);
             let labels = if classifies { new_labels(request, survey) } else { Vec::new() };
-            make(Ingredients { task, labels, problem, seed, texts: texts(request)? })
+            let texts = texts(request, survey.examples)?;
+            let (made, found) = new.make(Ingredients { task, labels, problem, seed, texts })?;
+            let mut note = format!("a vocabulary of {} tokens", made.tokenizer().vocab_size());
+            if let Some(Found { tokens, of }) = found {
+                note += &format!("; {tokens} of {of} words have a vector");
+            }
+            observer.event(&Event::Note(note));
+            Ok(made)
         }
         Origin::Directory(path) => {
             let (_, base) = registry::identify(path)?;
@@ -120,12 +110,11 @@ fn new_labels(request: &Request<'_>, survey: &Survey) -> Vec<String> {
     request.labels.clone().unwrap_or_else(|| survey.ordered())
 }
 
-/// All texts of the data to learn from.
-fn texts<'a>(
-    request: &Request<'_>,
-) -> Result<Box<dyn Iterator<Item = Result<String>> + Send + 'a>> {
-    let data = &request.data;
-    let examples = data::read(&data.train, request.task, &data.options)?;
+/// All texts to learn from.
+fn texts(request: &Request<'_>, total: usize) -> Result<Box<dyn Iterator<Item = Result<String>>>> {
+    let settings = &request.settings;
+    let (share, seed) = (settings.dev_share, settings.seed);
+    let examples = part(&request.data, request.task, share, total, seed, Part::Train)?;
     Ok(Box::new(examples.flat_map(|example| {
         let texts = example.map(|example| match example.content {
             Content::Labelled { text, pair, .. } => pair.into_iter().chain([text]).collect(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::batching::mix;
-use crate::data::{self, Content, Example, Examples, ReadOptions};
+use crate::data::{self, Content, Example, ReadOptions};
 use crate::error::{Error, Result};
 
 /// The data of a run.
@@ -64,15 +64,18 @@ pub(super) struct Survey {
     pub(super) examples: usize,
     /// How often each label is there.
     pub(super) labels: BTreeMap<String, u64>,
+    /// Rows that were left out.
+    pub(super) skipped: usize,
 }
 
 impl Survey {
     /// Reads all of them once.
     pub(super) fn of(data: &Data, task: Task) -> Result<Self> {
-        let mut survey = Self { examples: 0, labels: BTreeMap::new() };
+        let mut survey = Self { examples: 0, labels: BTreeMap::new(), skipped: 0 };
         // A column of numbers to predict has as many as there are rows.
         const MOST: usize = 10_000;
-        for example in data::read(&data.train, task, &data.options)? {
+        let mut examples = data::read(&data.train, task, &data.options)?;
+        for example in examples.by_ref() {
             let example = example?;
             survey.examples += 1;
             let labels: &[String] = match &example.content {
@@ -88,6 +91,7 @@ impl Survey {
                 }
             }
         }
+        survey.skipped = examples.skipped();
         Ok(survey)
     }
 
@@ -141,6 +145,9 @@ pub(super) enum Part {
     Dev,
 }
 
+/// Examples of one part.
+pub(super) type Selected = Box<dyn Iterator<Item = Result<Example>> + Send>;
+
 /// One part of the training files: what `share` keeps for measuring, or the rest. Of a stream of
 /// text the end is kept, of other examples a random choice.
 pub(super) fn part(
@@ -150,11 +157,10 @@ pub(super) fn part(
     total: usize,
     seed: u64,
     wanted: Part,
-) -> Result<Examples> {
+) -> Result<Selected> {
     let all = data::read(&data.train, task, &data.options)?;
     if share == 0.0 {
-        let none = wanted == Part::Dev;
-        return Ok(if none { Box::new(std::iter::empty()) } else { all });
+        return Ok(if wanted == Part::Dev { Box::new(std::iter::empty()) } else { Box::new(all) });
     }
     let tail = total - (share * total as f64).ceil() as usize;
     let is_dev = move |i: usize| match task {
@@ -176,7 +182,7 @@ mod tests {
     fn labels_have_an_order() {
         let ordered = |names: &[&str]| {
             let labels = names.iter().map(|&name| (name.to_owned(), 1)).collect();
-            Survey { examples: 1, labels }.ordered().join(" ")
+            Survey { examples: 1, labels, skipped: 0 }.ordered().join(" ")
         };
         assert_eq!(ordered(&["pos", "neg"]), "neg pos");
         assert_eq!(ordered(&["10", "2", "-1"]), "-1 2 10");

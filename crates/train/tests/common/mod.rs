@@ -1,7 +1,5 @@
 //! Small runs on tiny models and generated data.
 
-#![expect(dead_code, reason = "each test file uses some of it")]
-
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,32 +10,32 @@ use glossator_train::schedule::Decay;
 use glossator_train::settings::{Length, Settings, Warmup};
 use glossator_train::{EvaluateOptions, Request};
 
-pub fn model(name: &str) -> PathBuf {
+pub(crate) fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/models").join(name)
 }
 
 /// Numbers that look random (a linear congruential generator).
-pub struct Chance(pub u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % n as u64) as usize
     }
 
     /// A letter: a word that is in every tiny vocabulary.
-    pub fn letter(&mut self) -> char {
+    pub(crate) fn letter(&mut self) -> char {
         char::from(b'a' + self.below(26) as u8)
     }
 
-    pub fn letters(&mut self, count: usize) -> Vec<String> {
+    pub(crate) fn letters(&mut self, count: usize) -> Vec<String> {
         (0..count).map(|_| self.letter().to_string()).collect()
     }
 }
 
 /// Settings under which a tiny model learns by heart.
-pub fn by_heart(steps: u64) -> Settings {
+pub(crate) fn by_heart(steps: u64) -> Settings {
     Settings {
         length: Length::Steps(steps),
         rate: 0.01,
@@ -52,7 +50,7 @@ pub fn by_heart(steps: u64) -> Settings {
     }
 }
 
-pub fn request<'a>(
+pub(crate) fn request<'a>(
     task: Task,
     from: &'a Path,
     data: Data,
@@ -78,16 +76,16 @@ pub fn request<'a>(
 }
 
 /// Stops a run after some steps.
-pub struct StopAfter {
+pub(crate) struct StopAfter {
     left: AtomicU64,
 }
 
 impl StopAfter {
-    pub fn steps(n: u64) -> Self {
+    pub(crate) fn steps(n: u64) -> Self {
         Self { left: AtomicU64::new(n) }
     }
 
-    pub fn never() -> Self {
+    pub(crate) fn never() -> Self {
         Self::steps(u64::MAX)
     }
 }
