@@ -225,7 +225,8 @@ fn read(model: &dyn Model, rows: &[Vec<f64>]) -> Result<Read> {
         let labels = shares.iter().map(|row| largest(row.iter().copied())).collect();
         return Ok(Read { shares, labels });
     };
-    let logits = Tensor::new(rows, &Device::Cpu)?.unsqueeze(0)?;
+    let shape = (1, rows.len(), rows[0].len());
+    let logits = Tensor::from_vec(rows.concat(), shape, &Device::Cpu)?;
     let shares = chain.marginals(&logits)?.squeeze(0)?.to_dtype(DType::F64)?.to_vec2()?;
     let labels = chain.best(&logits)?.into_iter().next().unwrap_or_default();
     Ok(Read { shares, labels })
