@@ -4,13 +4,16 @@ mod args;
 mod commands;
 mod exit;
 mod input;
+mod installed;
 mod interrupt;
 mod method_flags;
 mod model;
+mod new_model;
 mod output;
 mod progress;
 mod task;
 mod terminal;
+mod training;
 mod usage;
 
 use std::process::ExitCode;
@@ -48,6 +51,8 @@ fn run() -> Result<Exit, Stop> {
     };
     match args.command {
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
         Command::Methods(args) => commands::methods::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Schema => commands::generate::schema(),

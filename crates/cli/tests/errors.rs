@@ -449,8 +449,8 @@ fn models() {
     let model = |name: &str| bad(&mut glossator(&["explain", "--model", name, "x"]));
     let cases = ["no-such", "no/such", "Cargo.toml", "tests"].map(model);
     insta::assert_snapshot!(cases.join("\n"), @"
-    error: no-such: no such directory, and no bundled model of that name
-    hint: bundled models: sentiment-en; others are Hugging Face directories, GGUF files, or ids such as org/name
+    error: no-such: no such directory, and no model of that name
+    hint: `glossator models` lists those with names; others are Hugging Face directories, GGUF files, or ids such as org/name
 
     error: no/such: not in the cache no-cache
     hint: get it with `hf download no/such`, or name a directory

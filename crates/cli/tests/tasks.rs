@@ -487,7 +487,7 @@ fn what_cannot_be_used_says_why() {
         ),
         (
             &["models", "inspect", "no-such"],
-            "error: no-such: no such directory, and no bundled model of that name",
+            "error: no-such: no such directory, and no model of that name",
         ),
         (&["models", "look"], "error: unrecognized subcommand 'look'"),
     ] {

@@ -12,6 +12,7 @@ mod token_classification;
 
 use glossator_models::{Batch, Encoding, Model, Output, Trace};
 use glossator_ops::{DType, Var};
+pub use question_answering::{choices, windows};
 pub use token_classification::Aggregation;
 
 use crate::error::{Error, Result};

@@ -3,7 +3,6 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
-use crate::activation::Activation;
 use crate::error::shape_error;
 use crate::linear::storage_dtype;
 use crate::matmul::{View, product, product_nt, product_parallel};
@@ -11,6 +10,14 @@ use crate::real::Real;
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
 use crate::threads;
 use crate::weight::Weight;
+
+mod gate;
+mod max;
+#[cfg(test)]
+mod tests;
+
+pub use gate::glu;
+pub use max::max_over_tokens;
 
 /// Zeros around a sequence before it is convolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +62,7 @@ impl Conv1d {
     ///
     /// # Errors
     /// If the shapes do not fit together.
+    #[expect(clippy::needless_pass_by_value, reason = "layers take over their weights")]
     pub fn new(weight: Weight, bias: Option<Weight>) -> Result<Self> {
         let &[out, width, kernel] = weight.shape() else {
             let expected = "[out, in, kernel]";
@@ -358,285 +366,5 @@ impl CustomOp3 for Convolution {
                 Ok((dx.transpose()?, dw.transpose()?, db.transpose()?))
             })
         })
-    }
-}
-
-/// The maximum of each element over the tokens of a sequence. The gradient goes to the first
-/// token that has it.
-///
-/// # Shapes
-/// - `x`: `[batch, tokens, width]`
-/// - `lengths`: the number of real tokens of each sequence; the rest is padding. `None`: none is.
-/// - result: `[batch, width]`
-///
-/// # Errors
-/// If the shapes do not fit together, or a sequence has no token.
-pub fn max_over_tokens(x: &Tensor, lengths: Option<&[usize]>) -> Result<Tensor> {
-    const OP: &str = "max over tokens";
-    let &[batch, tokens, _] = x.dims() else {
-        return Err(shape_error(OP, "input", "[batch, tokens, width]", x.dims()));
-    };
-    let lengths = lengths.map_or_else(|| vec![tokens; batch], <[usize]>::to_vec);
-    if lengths.len() != batch {
-        return Err(shape_error(OP, "number of lengths", batch, lengths.len()));
-    }
-    if let Some(length) = lengths.iter().find(|&&length| length == 0 || length > tokens) {
-        let expected = format!("from 1 to {tokens}");
-        return Err(shape_error(OP, "length", expected, length));
-    }
-    if !x.device().is_cpu() {
-        let rows = lengths
-            .iter()
-            .enumerate()
-            .map(|(b, &length)| x.narrow(0, b, 1)?.narrow(1, 0, length)?.max(1));
-        return match rows.collect::<Result<Vec<_>>>()?.as_slice() {
-            [] => x.sum(1),
-            rows => Tensor::cat(rows, 0),
-        };
-    }
-    x.contiguous()?.apply_op1(MaxOverTokens { lengths })
-}
-
-struct MaxOverTokens {
-    lengths: Vec<usize>,
-}
-
-impl MaxOverTokens {
-    /// Calls `f(output, input)` with the indices of each maximum and of the element it is.
-    fn each<T: Real>(&self, x: &[T], tokens: usize, width: usize, mut f: impl FnMut(usize, usize)) {
-        for (b, &length) in self.lengths.iter().enumerate() {
-            for column in 0..width {
-                let at = |t: usize| (b * tokens + t) * width + column;
-                let mut best = at(0);
-                for t in 1..length {
-                    // A NaN must not be passed over.
-                    if x[at(t)] > x[best] || (x[at(t)] != x[at(t)] && x[best] == x[best]) {
-                        best = at(t);
-                    }
-                }
-                f(b * width + column, best);
-            }
-        }
-    }
-}
-
-impl CustomOp1 for MaxOverTokens {
-    fn name(&self) -> &'static str {
-        "max over tokens"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (batch, tokens, width) = layout.shape().dims3()?;
-        for_real!(self.name(), storage_dtype(storage), T => {
-            let x = contiguous::<T>(self.name(), storage, layout)?;
-            let mut y = vec![T::ZERO; batch * width];
-            self.each(x, tokens, width, |to, from| y[to] = x[from]);
-            Ok((T::to_cpu_storage_owned(y), Shape::from((batch, width))))
-        })
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (_, tokens, width) = x.dims3()?;
-        let dy = dy.contiguous()?;
-        for_real!(self.name(), x.dtype(), T => {
-            let mut dx = vec![T::ZERO; x.elem_count()];
-            with_slice::<T, _>(self.name(), &dy, |dy| with_slice::<T, _>(self.name(), x, |x| {
-                self.each(x, tokens, width, |to, from| dx[from] = dy[to]);
-                Ok(())
-            }))?;
-            tensor(dx, x.dims()).map(Some)
-        })
-    }
-}
-
-/// `a σ(b)` of the first half `a` and the second half `b` of the last dimension (Dauphin et al.
-/// 2017, arXiv 1612.08083, equation 1).
-///
-/// # Shapes
-/// - `x`: `[.., 2 width]`
-/// - result: `[.., width]`
-///
-/// # Errors
-/// If the last dimension is odd.
-pub fn glu(x: &Tensor) -> Result<Tensor> {
-    match x.dims().last() {
-        Some(width) if width.is_multiple_of(2) => {}
-        _ => return Err(shape_error("glu", "last dimension", "an even number", x.dims())),
-    }
-    if x.device().is_cpu() { x.contiguous()?.apply_op1(Glu) } else { composed_glu(x) }
-}
-
-fn composed_glu(x: &Tensor) -> Result<Tensor> {
-    let last = x.rank() - 1;
-    let half = x.dims()[last] / 2;
-    let gate = x.narrow(last, half, half)?.contiguous()?;
-    x.narrow(last, 0, half)? * Activation::Sigmoid.composed(&gate)?
-}
-
-struct Glu;
-
-impl CustomOp1 for Glu {
-    fn name(&self) -> &'static str {
-        "glu"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut dims = layout.dims().to_vec();
-        let half = dims.last().map_or(0, |&width| width / 2);
-        if let Some(last) = dims.last_mut() {
-            *last = half;
-        }
-        for_real!(self.name(), storage_dtype(storage), T => {
-            let x = contiguous::<T>(self.name(), storage, layout)?;
-            let mut y = vec![T::ZERO; x.len() / 2];
-            simd!({
-                let rows = x.chunks_exact((2 * half).max(1)).zip(y.chunks_exact_mut(half.max(1)));
-                for (x, y) in rows {
-                    let (a, b) = x.split_at(half);
-                    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                        *y = a / (T::ONE + (-b).exp());
-                    }
-                }
-            });
-            Ok((T::to_cpu_storage_owned(y), Shape::from(dims)))
-        })
-    }
-
-    /// da = dy σ(b), db = dy a σ(b) (1 - σ(b))
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let half = x.dims().last().map_or(0, |&width| width / 2);
-        let dy = dy.contiguous()?;
-        for_real!(self.name(), x.dtype(), T => {
-            let mut dx = with_slice::<T, _>(self.name(), x, |x| Ok(x.to_vec()))?;
-            with_slice::<T, _>(self.name(), &dy, |dy| {
-                simd!({
-                    let rows = dx.chunks_exact_mut((2 * half).max(1)).zip(dy.chunks_exact(half.max(1)));
-                    for (dx, dy) in rows {
-                        let (a, b) = dx.split_at_mut(half);
-                        for ((a, b), &dy) in a.iter_mut().zip(b).zip(dy) {
-                            let gate = T::ONE / (T::ONE + (-*b).exp());
-                            *b = dy * *a * gate * (T::ONE - gate);
-                            *a = dy * gate;
-                        }
-                    }
-                });
-                Ok(())
-            })?;
-            tensor(dx, x.dims()).map(Some)
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{assert_f32, assert_gradient, assert_same, constant, max_abs, random};
-    use proptest::prelude::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-        #[test]
-        fn convolution_over_random_shapes(
-            batch in 1usize..3, tokens in 1usize..7, width in 1usize..5, out in 1usize..5,
-            kernel in 1usize..5, kind in 0usize..4, seed in 0u64..1000, biased in any::<bool>(),
-        ) {
-            let padding =
-                [Padding::Valid, Padding::Same, Padding::Causal, Padding::Explicit(1, 3)][kind];
-            let inputs = [
-                random(seed, &[batch, tokens, width]),
-                random(seed + 1, &[out, width, kernel]),
-                random(seed + 2, &[out]),
-            ];
-            let inputs = if biased { &inputs[..] } else { &inputs[..2] };
-            let map = |x: &[Tensor]| {
-                let bias = x.get(2).map(|bias| Weight::from_tensor(bias.clone()));
-                Conv1d::new(Weight::from_tensor(x[1].clone()), bias)
-            };
-            let trained = |x: &[Tensor]| map(x)?.forward(&x[0], padding);
-            let frozen = Conv1d::new(constant(&inputs[1]), inputs.get(2).map(constant)).unwrap();
-            let steps = trained(inputs).unwrap().dim(1).unwrap();
-            if steps == 0 {
-                prop_assert!(padding == Padding::Valid && tokens < kernel);
-                return Ok(());
-            }
-            assert_gradient(inputs, trained);
-            assert_gradient(&inputs[..1], |x| frozen.forward(&x[0], padding));
-            let (left, right) = padding.sides(kernel);
-            let shape = Convolution {
-                batch, tokens, width, kernel, out, left, padded: left + tokens + right, steps,
-            };
-            assert_same(inputs, trained, |x| map(x)?.composed(&x[0], &shape));
-            assert_same(&inputs[..1], |x| frozen.forward(&x[0], padding), |x| {
-                frozen.composed(&x[0], &shape)
-            });
-            assert_f32(inputs, trained, 1e-5);
-        }
-
-        #[test]
-        fn maximum_and_gate_over_random_shapes(
-            batch in 1usize..3, tokens in 1usize..6, width in 1usize..5, seed in 0u64..1000,
-        ) {
-            let x = [random(seed, &[batch, tokens, 2 * width])];
-            let lengths: Vec<usize> =
-                (0..batch).map(|b| 1 + (seed as usize + b) % tokens).collect();
-            let largest = |x: &[Tensor]| max_over_tokens(&x[0], Some(&lengths));
-            assert_gradient(&x, largest);
-            assert_same(&x, |x| max_over_tokens(&x[0], None), |x| x[0].max(1));
-            assert_gradient(&x, |x| glu(&x[0]));
-            assert_same(&x, |x| glu(&x[0]), |x| composed_glu(&x[0]));
-            assert_f32(&x, |x| glu(&x[0]), 1e-6);
-        }
-    }
-
-    /// An input that fits in no kernel has no output, and still a gradient: zeros.
-    #[test]
-    fn too_short_a_sequence_has_no_output() {
-        let map = Conv1d::new(constant(&random(1, &[2, 3, 4])), None).unwrap();
-        let x = candle_core::Var::from_tensor(&random(2, &[2, 3, 3])).unwrap();
-        let y = map.forward(&x, Padding::Valid).unwrap();
-        assert_eq!(y.dims(), [2, 0, 2]);
-        assert_eq!(max_abs(&crate::gradient(&y, &x).unwrap()), 0.0);
-    }
-
-    #[test]
-    fn gradient_of_a_tie_goes_to_the_first() {
-        let x = Tensor::new(&[[[1.0], [2.0], [2.0], [9.0]]], &candle_core::Device::Cpu).unwrap();
-        let x = candle_core::Var::from_tensor(&x).unwrap();
-        let y = max_over_tokens(&x, Some(&[3])).unwrap();
-        let gradient = crate::gradient(&y, &x).unwrap().flatten_all().unwrap();
-        assert_eq!(gradient.to_vec1::<f64>().unwrap(), [0.0, 1.0, 0.0, 0.0]);
-    }
-
-    #[test]
-    fn threads_change_nothing() {
-        let weight = random(1, &[128, 64, 3]).to_dtype(candle_core::DType::F32).unwrap();
-        let map = Conv1d::new(constant(&weight), None).unwrap();
-        let x = random(2, &[9, 40, 64]).to_dtype(candle_core::DType::F32).unwrap();
-        let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| {
-                let x = candle_core::Var::from_tensor(&x).unwrap();
-                let y = map.forward(&x, Padding::Same).unwrap();
-                (crate::gradient(&y.sqr().unwrap(), &x).unwrap(), y)
-            })
-        };
-        let ((dx, y), (dx3, y3)) = (run(1), run(3));
-        assert_eq!(max_abs(&(dx - dx3).unwrap()), 0.0);
-        assert_eq!(max_abs(&(y - y3).unwrap()), 0.0);
-    }
-
-    #[test]
-    fn shapes_that_do_not_fit_are_errors() {
-        let weight = |dims: &[usize]| constant(&random(1, dims));
-        assert!(Conv1d::new(weight(&[2, 3]), None).is_err());
-        assert!(Conv1d::new(weight(&[2, 3, 1]), Some(weight(&[3]))).is_err());
-        let map = Conv1d::new(weight(&[2, 3, 1]), None).unwrap();
-        let error = map.forward(&random(1, &[1, 2, 4]), Padding::Valid).unwrap_err().to_string();
-        assert!(error.contains("conv1d: last dimension of the input"), "{error}");
-        let far = Padding::Explicit(usize::MAX, 1);
-        assert!(map.forward(&random(1, &[1, 2, 3]), far).is_err());
-        assert!(max_over_tokens(&random(1, &[1, 2, 3]), Some(&[0])).is_err());
-        assert!(max_over_tokens(&random(1, &[1, 2, 3]), Some(&[1, 1])).is_err());
-        assert!(glu(&random(1, &[1, 3])).is_err());
     }
 }

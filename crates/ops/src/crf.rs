@@ -239,7 +239,7 @@ impl Crf {
     /// Transitions, start and end scores in a row, in `f64`.
     fn scores(&self) -> Result<Tensor> {
         let parts = [&self.transitions, &self.start, &self.end].map(|weight| {
-            let flat = weight.to_tensor(&Device::Cpu)?.to_device(&Device::Cpu)?.flatten_all()?;
+            let flat = weight.to_tensor(&Device::Cpu)?.flatten_all()?;
             flat.to_dtype(DType::F64)
         });
         let [transitions, start, end] = parts;

@@ -45,9 +45,13 @@ pub mod weight;
 mod testing;
 
 mod few_rows;
+mod leaves;
+mod lines;
 mod matmul;
+mod packed;
 mod real;
 mod storage;
+mod trained_linear;
 
 pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
@@ -57,7 +61,7 @@ pub use dropout::dropout;
 pub use embedding::embedding;
 pub use error::{Error, Result};
 pub use gated_mlp::GatedMlp;
-pub use gradient::gradient;
+pub use gradient::{backward, gradient};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use loss::{CrossEntropy, cross_entropy};

@@ -5,12 +5,19 @@
 //! [`Recurrent::forward`] is the fast path. [`Recurrent::forward_observed`] is the composed form;
 //! it shows gates and states to a hook, which may replace them.
 
+use std::sync::{Arc, OnceLock};
+
 use candle_core::{Result, Tensor};
 
 use crate::activation::Activation;
 use crate::error::shape_error;
 use crate::linear::Linear;
 use crate::weight::Weight;
+
+mod fused;
+mod sweep;
+#[cfg(test)]
+mod tests;
 
 /// A kind of recurrent unit. With `a = W_ih x + b_ih` and `u = W_hh h + b_hh`, in parts of one
 /// gate each:
@@ -37,7 +44,6 @@ impl Cell {
     }
 
     /// The number of vectors in a state.
-    #[expect(dead_code, reason = "the fast path packs states")]
     fn states(self) -> usize {
         if self == Self::Lstm { 2 } else { 1 }
     }
@@ -82,6 +88,8 @@ pub struct Recurrent {
     projection: Linear,
     w_hh: Weight,
     b_hh: Option<Weight>,
+    /// A constant `W_hh` as the forward and as the backward pass read it, once they did.
+    panels: Arc<(OnceLock<Weight>, OnceLock<Weight>)>,
 }
 
 impl Recurrent {
@@ -114,7 +122,14 @@ impl Recurrent {
                 return Err(shape_error("recurrent", "bias", [rows], bias.shape()));
             }
         }
-        Ok(Self { cell, hidden, projection: Linear::new(w_ih, b_ih)?, w_hh, b_hh })
+        Ok(Self {
+            cell,
+            hidden,
+            projection: Linear::new(w_ih, b_ih)?,
+            w_hh,
+            b_hh,
+            panels: Arc::default(),
+        })
     }
 
     /// The kind of unit.
@@ -152,7 +167,14 @@ impl Recurrent {
         reverse: bool,
         initial: Option<&State>,
     ) -> Result<(Tensor, State)> {
-        self.forward_observed(x, lengths, reverse, initial, &mut |_, _, value| Ok(value))
+        if !x.device().is_cpu() {
+            let hook = &mut |_, _, value| Ok(value);
+            return self.forward_observed(x, lengths, reverse, initial, hook);
+        }
+        let (batch, tokens) = self.check(x, lengths, initial)?;
+        let lengths = lengths.map_or_else(|| vec![tokens; batch], <[usize]>::to_vec);
+        let (cell, hidden) = (self.cell, self.hidden);
+        self.fused(x, sweep::Sweep { cell, batch, tokens, hidden, reverse, lengths }, initial)
     }
 
     /// [`forward`](Self::forward) in visible steps. `hook` gets each gate and state with the

@@ -11,6 +11,7 @@
 //! fields and special tokens. An explanation without any negative score is drawn in one hue.
 
 pub mod csv;
+pub mod curves;
 pub mod html;
 pub mod json;
 pub mod svg;
