@@ -178,10 +178,17 @@ fn gradients_at_every_site_agree_with_central_differences() {
                     };
                     values(&score(&logits(&*model, &x, &batch, trace), &real))[0]
                 };
-                let numeric = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+                let (above, below) = (at(STEP), at(-STEP));
+                let numeric = (above - below) / (2.0 * STEP);
+                // Where no answer can be, a reader's outputs are -10000: their sum is large, and the
+                // difference of two such sums has lost that many places.
+                let rounding = 2.0 * f64::EPSILON * above.abs() / STEP;
                 let d = (numeric - analytic[element]).abs() / largest.max(1.0);
                 let got = analytic[element];
-                assert!(d <= 1e-6, "{small}: {site}, element {element}: {numeric} and {got}");
+                assert!(
+                    d <= 1e-6 + rounding,
+                    "{small}: {site}, element {element}: {numeric} and {got}"
+                );
             }
         }
     }
