@@ -3,8 +3,8 @@
 
 Reads one command a line, writes one line for each: milliseconds, then one score a token.
 
-    gradient TOKENS
-    ig50 TOKENS INTERNAL_BATCH      0: Captum's default, all steps at once
+    gradient 0 TEXT
+    ig50 INTERNAL_BATCH TEXT        0: Captum's default, all steps at once
 """
 
 import argparse
@@ -25,14 +25,13 @@ def main():
     peer = Peer(arguments.model, arguments.attention)
     print("ready", flush=True)
     for line in sys.stdin:
-        name, tokens, *rest = line.split()
-        ids = peer.encode(" ".join(f"w{1000 + 7 * i}" for i in range(int(tokens) - 2)))
-        assert ids.shape == (1, int(tokens))
+        name, batch, text = line.rstrip("\n").split(" ", 2)
+        ids = peer.encode(text)
         start = time.perf_counter()
         if name == "gradient":
             scores = peer.gradient(ids)
         else:
-            scores = peer.ig50(ids, int(rest[0]) or None)
+            scores = peer.ig50(ids, int(batch) or None)
         milliseconds = (time.perf_counter() - start) * 1e3
         print(f"{milliseconds:.4f}", *(f"{score:.9e}" for score in scores), flush=True)
 

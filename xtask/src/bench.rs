@@ -6,21 +6,30 @@
 //! explanation itself; processor time and peak memory come from `/proc`, with the same instrument
 //! for both.
 
-mod attacks;
+mod report;
+mod worker;
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub(crate) use attacks::attacks;
+use report::report;
+pub(crate) use report::{date, load_average, processor, ratio};
+use worker::Worker;
 
 const USAGE: &str = "\
-cargo xtask bench peers [--quick] [--threads 2] [--sizes minilm,base] [--tokens 32,128]
-                        [--rounds N] [--program target/release/glossator] [--eager]";
+cargo xtask bench peers [--quick] [--threads 2] [--models minilm,base,smollm2]
+                        [--tokens 32,128] [--rounds N] [--program target/release/glossator] [--eager]";
+
+/// The model that writes texts, converted from a package; the others have random weights.
+const LANGUAGE_MODEL: &str = "smollm2";
+
+/// Words that are one token each to it.
+const WORDS: [&str; 10] =
+    ["time", "people", "day", "man", "thing", "woman", "life", "child", "world", "school"];
 
 /// How far two engines may differ, relative to the largest score: both compute in f32.
 const AGREEMENT: f64 = 1e-3;
@@ -28,8 +37,9 @@ const AGREEMENT: f64 = 1e-3;
 struct Settings {
     root: PathBuf,
     threads: usize,
-    sizes: Vec<String>,
-    tokens: Vec<usize>,
+    models: Vec<String>,
+    /// Lengths of the inputs, if not those of each model.
+    tokens: Option<Vec<usize>>,
     rounds: usize,
     /// Measured explanations in one turn of a case that takes milliseconds.
     repeats: usize,
@@ -43,8 +53,8 @@ impl Settings {
         let mut settings = Self {
             root: root.to_owned(),
             threads: 2,
-            sizes: vec!["minilm".to_owned(), "base".to_owned()],
-            tokens: vec![32, 128],
+            models: ["minilm", "base", LANGUAGE_MODEL].map(str::to_owned).into(),
+            tokens: None,
             rounds: 7,
             repeats: 5,
             program: None,
@@ -56,10 +66,11 @@ impl Settings {
             match arg.as_str() {
                 "--quick" => (settings.rounds, settings.repeats) = (3, 3),
                 "--threads" => settings.threads = value()?.parse()?,
-                "--sizes" => settings.sizes = value()?.split(',').map(str::to_owned).collect(),
+                "--models" => settings.models = value()?.split(',').map(str::to_owned).collect(),
                 "--tokens" => {
-                    settings.tokens =
-                        value()?.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                    let lengths =
+                        value()?.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>();
+                    settings.tokens = Some(lengths?);
                 }
                 "--rounds" => settings.rounds = value()?.parse::<usize>()?.max(1),
                 "--program" => settings.program = Some(PathBuf::from(value()?)),
@@ -70,25 +81,30 @@ impl Settings {
         Ok(settings)
     }
 
+    fn tokens(&self, model: &str) -> Vec<usize> {
+        let usual = if model == LANGUAGE_MODEL { vec![64] } else { vec![32, 128] };
+        self.tokens.clone().unwrap_or(usual)
+    }
+
     fn python(&self) -> PathBuf {
         self.root.join("target/python/bin/python")
     }
 
-    fn model(&self, size: &str) -> PathBuf {
-        self.root.join("target/bench/models").join(size)
+    fn directory(&self, model: &str) -> PathBuf {
+        self.root.join("target/bench/models").join(model)
     }
 
-    fn ours(&self, size: &str) -> Command {
+    fn ours(&self, model: &str) -> Command {
         let mut command = Command::new(self.root.join("target/release/examples/bench_worker"));
-        command.arg("--model").arg(self.model(size));
+        command.arg("--model").arg(self.directory(model));
         command.args(["--threads", &self.threads.to_string()]);
         command
     }
 
-    fn theirs(&self, size: &str) -> Command {
+    fn theirs(&self, model: &str) -> Command {
         let mut command = Command::new(self.python());
         command.arg(self.root.join("tools/bench/peer_worker.py"));
-        command.arg("--model").arg(self.model(size));
+        command.arg("--model").arg(self.directory(model));
         command.args(["--threads", &self.threads.to_string()]);
         command.args(["--attention", self.attention]);
         command
@@ -101,12 +117,12 @@ pub(crate) fn peers(args: &[String]) -> Result<()> {
     let versions = prepare(&settings)?;
     let load_before = load_average();
     let mut cases = Vec::new();
-    for size in &settings.sizes {
-        cases.extend(explanations(&settings, size)?);
+    for model in &settings.models {
+        cases.extend(explanations(&settings, model)?);
     }
     let mut processes = Vec::new();
-    for size in &settings.sizes {
-        processes.push(whole_process(&settings, size)?);
+    for model in &settings.models {
+        processes.push(whole_process(&settings, model)?);
     }
     let report = report(&settings, &versions, &load_before, &cases, &processes)?;
     say(&report)?;
@@ -115,15 +131,15 @@ pub(crate) fn peers(args: &[String]) -> Result<()> {
     say(&format!("\nwritten to {}", path.display()))
 }
 
-fn say(line: &str) -> Result<()> {
+pub(crate) fn say(line: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
-fn note(line: &str) -> Result<()> {
+pub(crate) fn note(line: &str) -> Result<()> {
     Ok(writeln!(std::io::stderr(), "{line}")?)
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())
@@ -149,12 +165,13 @@ fn prepare(settings: &Settings) -> Result<String> {
             versions(&python).context("PyTorch, transformers and Captum do not import")?
         }
     };
-    for size in &settings.sizes {
-        let directory = settings.model(size);
+    for model in &settings.models {
+        let directory = settings.directory(model);
+        let script = if model == LANGUAGE_MODEL { "make_smollm2.py" } else { "make_model.py" };
         if !directory.join("model.safetensors").exists() {
-            note(&format!("making a random {size} model"))?;
-            let script = settings.root.join("tools/bench/make_model.py");
-            run(Command::new(&python).arg(script).arg(size).arg(&directory))?;
+            note(&format!("making the {model} model"))?;
+            let script = settings.root.join("tools/bench").join(script);
+            run(Command::new(&python).arg(script).arg(model).arg(&directory))?;
         }
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -169,86 +186,6 @@ fn prepare(settings: &Settings) -> Result<String> {
     Ok(format!("Glossator {}; {theirs}", env!("CARGO_PKG_VERSION")))
 }
 
-/// A contender that waits for commands.
-struct Worker {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-/// One explanation.
-struct Sample {
-    wall: f64,
-    cpu: f64,
-    scores: Vec<f64>,
-}
-
-impl Worker {
-    fn start(mut command: Command) -> Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
-        let input = child.stdin.take().context("no pipe to the worker")?;
-        let output = BufReader::new(child.stdout.take().context("no pipe from the worker")?);
-        let mut worker = Self { child, input, output };
-        let ready = worker.line()?;
-        ensure!(ready == "ready", "{command:?} said {ready:?}");
-        Ok(worker)
-    }
-
-    fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        ensure!(!line.is_empty(), "a worker ended early");
-        Ok(line.trim_end().to_owned())
-    }
-
-    /// What a worker answers to a command.
-    fn ask(&mut self, command: &str) -> Result<String> {
-        writeln!(self.input, "{command}")?;
-        self.input.flush()?;
-        self.line()
-    }
-
-    fn run(&mut self, command: &str) -> Result<Sample> {
-        let before = cpu_milliseconds(self.child.id());
-        let line = self.ask(command)?;
-        let cpu = cpu_milliseconds(self.child.id()) - before;
-        let numbers: Vec<f64> =
-            line.split(' ').map(str::parse).collect::<Result<_, _>>().context(line.clone())?;
-        let (&wall, scores) = numbers.split_first().context("an empty answer")?;
-        Ok(Sample { wall, cpu, scores: scores.to_vec() })
-    }
-
-    /// The most memory that was resident at once so far, in MiB.
-    fn peak(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-        Some(kib / 1024.0)
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // The run is over whatever becomes of the worker.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Processor time of all threads of a process; both contenders keep their threads. NaN where
-/// there is no `/proc`.
-fn cpu_milliseconds(pid: u32) -> f64 {
-    let thread = |entry: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
-        let text = std::fs::read_to_string(entry.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    match std::fs::read_dir(format!("/proc/{pid}/task")) {
-        Ok(threads) => threads.filter_map(thread).sum::<f64>() / 1e6,
-        Err(_) => f64::NAN,
-    }
-}
-
 /// What one contender needed, a number for each turn.
 #[derive(Default)]
 struct Turns {
@@ -258,9 +195,9 @@ struct Turns {
     scores: Vec<f64>,
 }
 
-/// One explanation of one size, by both.
+/// One explanation of one model, by both.
 struct Case {
-    size: String,
+    model: String,
     tokens: usize,
     what: String,
     ours: Turns,
@@ -276,21 +213,22 @@ impl Case {
     }
 }
 
-fn explanations(settings: &Settings, size: &str) -> Result<Vec<Case>> {
-    let mut ours = Worker::start(settings.ours(size))?;
-    let mut theirs = Worker::start(settings.theirs(size))?;
+fn explanations(settings: &Settings, model: &str) -> Result<Vec<Case>> {
+    let mut ours = Worker::start(settings.ours(model))?;
+    let mut theirs = Worker::start(settings.theirs(model))?;
     let mut cases = Vec::new();
-    for &tokens in &settings.tokens {
+    for tokens in settings.tokens(model) {
+        let text = text(model, tokens);
         for name in ["gradient", "ig50"] {
             let (their_command, what) = match name {
-                "gradient" => (format!("gradient {tokens}"), "gradient".to_owned()),
-                _ => faster_batch(&mut theirs, tokens)?,
+                "gradient" => (format!("gradient 0 {text}"), "gradient".to_owned()),
+                _ => faster_batch(&mut theirs, &text)?,
             };
-            let our_command = format!("{name} {tokens} 0");
+            let our_command = format!("{name} 0 {text}");
             let repeats = if name == "gradient" { settings.repeats } else { 1 };
-            note(&format!("{size}, {tokens} tokens, {what}: {} turns each", settings.rounds))?;
+            note(&format!("{model}, {tokens} tokens, {what}: {} turns each", settings.rounds))?;
             let mut case = Case {
-                size: size.to_owned(),
+                model: model.to_owned(),
                 tokens,
                 what,
                 ours: Turns::default(),
@@ -302,35 +240,46 @@ fn explanations(settings: &Settings, size: &str) -> Result<Vec<Case>> {
             }
             // A process of its own, so that the peak is of this case and of no other.
             for (command, line, turns) in [
-                (settings.ours(size), &our_command, &mut case.ours),
-                (settings.theirs(size), &their_command, &mut case.theirs),
+                (settings.ours(model), &our_command, &mut case.ours),
+                (settings.theirs(model), &their_command, &mut case.theirs),
             ] {
                 let mut worker = Worker::start(command)?;
                 worker.run(line)?;
                 worker.run(line)?;
                 turns.peak = worker.peak();
             }
-            ensure!(
-                case.ours.scores.len() == case.theirs.scores.len(),
-                "the contenders have different tokens"
-            );
+            for turns in [&case.ours, &case.theirs] {
+                let got = turns.scores.len();
+                ensure!(got == tokens, "a text of {got} tokens; expected {tokens}");
+            }
             cases.push(case);
         }
     }
     Ok(cases)
 }
 
+/// A text of so many tokens.
+fn text(model: &str, tokens: usize) -> String {
+    let words: Vec<String> = if model == LANGUAGE_MODEL {
+        (0..tokens).map(|i| WORDS[i % WORDS.len()].to_owned()).collect()
+    } else {
+        // Between the tokens that begin and end every text.
+        (0..tokens.saturating_sub(2)).map(|i| format!("w{}", 1000 + 7 * i)).collect()
+    };
+    words.join(" ")
+}
+
 /// Captum computes all steps in one batch unless it is told otherwise, which is not always the
 /// fastest: the comparison is with the faster of its default and batches of ten.
-fn faster_batch(theirs: &mut Worker, tokens: usize) -> Result<(String, String)> {
+fn faster_batch(theirs: &mut Worker, text: &str) -> Result<(String, String)> {
     let mut times = [f64::INFINITY; 2];
     for _ in 0..2 {
         for (time, batch) in times.iter_mut().zip([0, 10]) {
-            *time = time.min(theirs.run(&format!("ig50 {tokens} {batch}"))?.wall);
+            *time = time.min(theirs.run(&format!("ig50 {batch} {text}"))?.wall);
         }
     }
     let (batch, name) = if times[0] <= times[1] { (0, "all") } else { (10, "10") };
-    Ok((format!("ig50 {tokens} {batch}"), format!("IG-50 (Captum batch: {name})")))
+    Ok((format!("ig50 {batch} {text}"), format!("IG-50 (Captum batch: {name})")))
 }
 
 fn turn(worker: &mut Worker, command: &str, repeats: usize, turns: &mut Turns) -> Result<()> {
@@ -349,28 +298,26 @@ fn turn(worker: &mut Worker, command: &str, repeats: usize, turns: &mut Turns) -
 
 /// Seconds from the start of a process to its end, ours and theirs in turns.
 struct Processes {
-    size: String,
+    model: String,
     ours: Vec<f64>,
     theirs: Vec<f64>,
 }
 
-fn whole_process(settings: &Settings, size: &str) -> Result<Processes> {
-    // 30 words, 32 tokens.
-    let text: Vec<_> = (0..30).map(|i| format!("w{}", 1000 + 7 * i)).collect();
-    let text = text.join(" ");
+fn whole_process(settings: &Settings, model: &str) -> Result<Processes> {
+    let text = text(model, 32);
     let default = settings.root.join("target/release/glossator");
     let program = settings.program.as_ref().unwrap_or(&default);
     let threads = settings.threads.to_string();
     let ours = || {
         let mut command = Command::new(program);
-        command.args(["explain", "--model"]).arg(settings.model(size));
+        command.args(["explain", "--model"]).arg(settings.directory(model));
         command.args([&text, "--method", "gradient", "--threads", &threads]);
         command
     };
     let theirs = || {
         let mut command = Command::new(settings.python());
         command.arg(settings.root.join("tools/bench/peer_process.py"));
-        command.arg(settings.model(size)).args([&text, "gradient", &threads]);
+        command.arg(settings.directory(model)).args([&text, "gradient", &threads]);
         command
     };
     let seconds = |mut command: Command| -> Result<f64> {
@@ -382,11 +329,11 @@ fn whole_process(settings: &Settings, size: &str) -> Result<Processes> {
         ensure!(!output.stdout.is_empty(), "{command:?} gave no answer");
         Ok(seconds)
     };
-    note(&format!("{size}, whole process: {} turns each", settings.rounds))?;
+    note(&format!("{model}, whole process: {} turns each", settings.rounds))?;
     // Once each before: both find their files in memory, and an answer is checked to come.
     seconds(ours())?;
     seconds(theirs())?;
-    let mut result = Processes { size: size.to_owned(), ours: Vec::new(), theirs: Vec::new() };
+    let mut result = Processes { model: model.to_owned(), ours: Vec::new(), theirs: Vec::new() };
     for _ in 0..settings.rounds {
         result.ours.push(seconds(ours())?);
         result.theirs.push(seconds(theirs())?);
@@ -394,87 +341,7 @@ fn whole_process(settings: &Settings, size: &str) -> Result<Processes> {
     Ok(result)
 }
 
-fn report(
-    settings: &Settings,
-    versions: &str,
-    load_before: &str,
-    cases: &[Case],
-    processes: &[Processes],
-) -> Result<String> {
-    let mut out = String::new();
-    writeln!(out, "# Side by side with PyTorch and Captum\n")?;
-    writeln!(out, "- {versions}; attention: {}", settings.attention)?;
-    writeln!(out, "- {}, {} threads for both", processor(), settings.threads)?;
-    writeln!(out, "- {}; load average {load_before} before, {} after", date(), load_average())?;
-    writeln!(
-        out,
-        "- {} turns each, ours and theirs alternating; medians; a ratio is the median over the \
-         turns of ours / theirs, with the lowest and the highest\n",
-        settings.rounds
-    )?;
-    writeln!(
-        out,
-        "| model | tokens | explanation | ours, ms | theirs, ms | wall ratio | CPU ratio | ours, \
-         MiB | theirs, MiB | memory ratio | scores differ by |"
-    )?;
-    writeln!(out, "|---|---|---|---|---|---|---|---|---|---|---|")?;
-    let mut apart = Vec::new();
-    for case in cases {
-        let difference = case.disagreement();
-        let (ours, theirs) = (&case.ours, &case.theirs);
-        let memory = match (ours.peak, theirs.peak) {
-            (Some(a), Some(b)) => format!("{a:.0} | {b:.0} | {:.2}", a / b),
-            _ => "- | - | -".to_owned(),
-        };
-        writeln!(
-            out,
-            "| {} | {} | {} | {:.1} | {:.1} | {} | {} | {memory} | {difference:.0e} |",
-            case.size,
-            case.tokens,
-            case.what,
-            median(ours.wall.iter().copied()),
-            median(theirs.wall.iter().copied()),
-            ratio(&ours.wall, &theirs.wall),
-            ratio(&ours.cpu, &theirs.cpu),
-        )?;
-        // Written so that a NaN does not agree.
-        if !matches!(difference.partial_cmp(&AGREEMENT), Some(std::cmp::Ordering::Less)) {
-            apart.push(format!("{} {} {}", case.size, case.tokens, case.what));
-        }
-    }
-    match apart.as_slice() {
-        [] => {
-            writeln!(out, "\nThe scores of all cases agree within {AGREEMENT:.0e} of the largest.")?
-        }
-        apart => writeln!(out, "\n**THE SCORES DO NOT AGREE**: {}", apart.join(", "))?,
-    }
-    writeln!(
-        out,
-        "\nWhole process, start to end: load the model, one gradient of 32 tokens, print.\n\n\
-         | model | ours, ms | theirs, ms | times faster |\n|---|---|---|---|"
-    )?;
-    for case in processes {
-        writeln!(
-            out,
-            "| {} | {:.0} | {:.0} | {} |",
-            case.size,
-            1e3 * median(case.ours.iter().copied()),
-            1e3 * median(case.theirs.iter().copied()),
-            ratio(&case.theirs, &case.ours),
-        )?;
-    }
-    Ok(out)
-}
-
-/// The median over turns, with the lowest and highest.
-fn ratio(a: &[f64], b: &[f64]) -> String {
-    let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / b).collect();
-    let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    format!("{:.2} ({low:.2}-{high:.2})", median(ratios.iter().copied()))
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -482,33 +349,4 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
         n if n % 2 == 1 => values[n / 2],
         n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
     }
-}
-
-fn load_average() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
-}
-
-fn date() -> String {
-    let output = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output();
-    output.map_or_else(
-        |_| "date unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
-}
-
-/// The processor, its count and the vector extension that decides most.
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        line.split_once(':').map(|(_, value)| value.trim())
-    };
-    let model = field("model name").unwrap_or("unknown processor");
-    let family =
-        format!("{}/{}", field("cpu family").unwrap_or("?"), field("model\t").unwrap_or("?"));
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let wide = field("flags").is_some_and(|flags| flags.split(' ').any(|f| f == "avx512f"));
-    let simd = if wide { "AVX-512" } else { "no AVX-512" };
-    format!("{model} (family/model {family}, {cores} cores, {simd})")
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::python;
 
 /// The scripts with their arguments, in the order in which they depend on each other.
-const SCRIPTS: [&[&str]; 9] = [
+const SCRIPTS: [&[&str]; 12] = [
     &["make_models.py"],
     &["bert_golden.py"],
     &["captum_golden.py"],
@@ -16,8 +16,11 @@ const SCRIPTS: [&[&str]; 9] = [
     &["make_family_models.py"],
     &["family_golden.py"],
     &["task_golden.py"],
+    &["recurrent_golden.py"],
+    &["classic_golden.py"],
     &["gguf_golden.py", "blocks"],
     &["gguf_golden.py", "tiny"],
+    &["optimizer_golden.py"],
 ];
 
 /// Runs every script; `git diff testdata` then shows what changed, which should be nothing.

@@ -1,6 +1,7 @@
 //! Chores of the workspace: `cargo xtask` lists them.
 
 mod bench;
+mod bench_train;
 mod golden;
 mod python;
 mod test;
@@ -13,7 +14,7 @@ const USAGE: &str = "\
 cargo xtask test          everything that must hold before a change lands
 cargo xtask golden        write testdata/ again with PyTorch and Captum
 cargo xtask bench peers   compare with PyTorch and Captum, side by side
-cargo xtask bench attacks compare attacks with AllenNLP's algorithms in PyTorch, and with TextAttack";
+cargo xtask bench train   compare fine-tuning with PyTorch, side by side";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
@@ -23,7 +24,7 @@ fn main() -> Result<()> {
         ["test", ..] => test::run(root, &args[1..]),
         ["golden", ..] => golden::run(root, &args[1..]),
         ["bench", "peers", ..] => bench::peers(&args[2..]),
-        ["bench", "attacks", ..] => bench::attacks(&args[2..]),
+        ["bench", "train", ..] => bench_train::train(&args[2..]),
         [] => bail!("{USAGE}"),
         [unknown, ..] => bail!("unknown chore {unknown:?}\n{USAGE}"),
     }

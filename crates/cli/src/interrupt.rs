@@ -1,6 +1,7 @@
 //! Ctrl-C: exit code 130, and no output that looks whole.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::exit::say;
 use crate::output;
@@ -11,6 +12,23 @@ use crate::output;
 pub(crate) fn watch() {
     // Without a handler the signal ends the program by itself, only less tidily.
     let _ = ctrlc::try_set_handler(end);
+}
+
+/// Whether a training run is to stop.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the first interrupt one that [`asked`] tells of; the second ends the program.
+pub(crate) fn ask() {
+    let _ = ctrlc::try_set_handler(|| {
+        if ASKED.swap(true, Ordering::Relaxed) {
+            end();
+        }
+    });
+}
+
+/// Whether there was an interrupt.
+pub(crate) fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
 }
 
 #[expect(clippy::exit, reason = "workers may be in the middle of a long explanation or a read")]

@@ -5,6 +5,7 @@ mod attack_flags;
 mod commands;
 mod exit;
 mod input;
+mod installed;
 mod interrupt;
 mod method_flags;
 mod model;
@@ -13,6 +14,7 @@ mod parallel;
 mod progress;
 mod task;
 mod terminal;
+mod training;
 mod usage;
 
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ fn run() -> Result<Exit, Stop> {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Attack(args) => commands::attack::run(&args),
         Command::Attacks(args) => commands::attacks::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
         Command::Methods(args) => commands::methods::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Schema { command } => commands::generate::schema(command),

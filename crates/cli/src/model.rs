@@ -8,6 +8,7 @@ use glossator_models::{
 };
 
 use crate::exit::CliError;
+use crate::installed;
 
 /// Where a model comes from.
 pub(crate) enum Source<'a> {
@@ -27,15 +28,14 @@ impl<'a> Source<'a> {
         match bundled {
             Some(bundled) if !path.exists() => Ok(Self::Bundled(bundled)),
             None if !path.exists() && path.components().count() == 1 => {
+                if let Some(dir) = installed::find(path) {
+                    return Ok(Self::Path(Cow::Owned(dir)));
+                }
                 let name = path.display();
-                let known: Vec<_> = BUNDLED.iter().map(|model| model.id).collect();
                 Err(CliError::input(
-                    format!("{name}: no such directory, and no bundled model of that name"),
-                    format!(
-                        "bundled models: {}; others are Hugging Face directories, GGUF files, or \
-                         ids such as org/name",
-                        known.join(", ")
-                    ),
+                    format!("{name}: no such directory, and no model of that name"),
+                    "`glossator models` lists those with names; others are Hugging Face \
+                     directories, GGUF files, or ids such as org/name",
                 ))
             }
             None if !path.exists() => match id(path) {

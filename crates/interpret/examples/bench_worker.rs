@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! bench_worker --model DIR --threads N
-//! gradient TOKENS         answered by: milliseconds, then one score a token
-//! ig50 TOKENS 0
+//! gradient 0 TEXT         answered by: milliseconds, then one score a token
+//! ig50 0 TEXT
 //! ```
 
 use std::io::{BufRead, Write};
@@ -42,11 +42,12 @@ fn main() -> Result<()> {
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let mut words = line.split_whitespace();
-        let name = words.next().ok_or("an empty line")?;
-        let tokens: usize = words.next().ok_or("the number of tokens is missing")?.parse()?;
-        let text: Vec<_> = (0..tokens - 2).map(|i| format!("w{}", 1000 + 7 * i)).collect();
-        let (milliseconds, scores) = pool.install(|| explain(model, name, &text.join(" ")))?;
+        // The number is the batch size, which is ours to choose.
+        let mut words = line.splitn(3, ' ');
+        let (Some(name), Some(_), Some(text)) = (words.next(), words.next(), words.next()) else {
+            return Err(format!("not a command: {line:?}").into());
+        };
+        let (milliseconds, scores) = pool.install(|| explain(model, name, text))?;
         write!(out, "{milliseconds:.4}")?;
         for score in scores {
             write!(out, " {score:.9e}")?;

@@ -197,8 +197,8 @@ fn text_ids(subject: &Subject<'_>, text: &str) -> Result<Vec<u32>> {
 
 fn embed(subject: &Subject<'_>, ids: &[u32]) -> Result<Vec<f64>> {
     let mut encoding = subject.encoding().clone();
-    for (token, &id) in encoding.tokens.iter_mut().zip(ids) {
-        token.id = id;
+    for (place, &id) in ids.iter().enumerate() {
+        encoding.put(place, id, subject.model().tokenizer());
     }
     let rows = subject.model().embed(&Batch::repeat(&encoding, 1))?;
     Ok(rows.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)

@@ -207,6 +207,9 @@ impl Target {
 
     /// The number, for each row of a batch, differentiably.
     ///
+    /// Where labels of tokens depend on each other ([`Output::chain`]), a probability is the one
+    /// that these tokens have these labels, whatever the others have.
+    ///
     /// # Shapes
     /// - `output.logits`: `[batch, columns]` or `[batch, rows, columns]`
     /// - result: `[batch]`
@@ -214,19 +217,28 @@ impl Target {
     /// # Errors
     /// If an element is outside of the logits.
     pub fn score(&self, output: &Output) -> Result<Tensor> {
-        let logits = match output.logits.rank() {
-            2 => output.logits.unsqueeze(1)?,
-            _ => output.logits.clone(),
-        };
-        let score = self.joint(&logits, &self.outputs)?;
+        let score = self.joint(output, &self.outputs)?;
         if self.against.is_empty() {
             return Ok(score);
         }
-        Ok((score - self.joint(&logits, &self.against)?)?)
+        Ok((score - self.joint(output, &self.against)?)?)
     }
 
     /// The number of some outputs together.
-    fn joint(&self, logits: &Tensor, elements: &[Element]) -> Result<Tensor> {
+    fn joint(&self, output: &Output, elements: &[Element]) -> Result<Tensor> {
+        let logits = match output.logits.rank() {
+            2 => &output.logits.unsqueeze(1)?,
+            _ => &output.logits,
+        };
+        if let (Some(chain), false) = (&output.chain, self.quantity == Quantity::Logit) {
+            let labels: Vec<(usize, usize)> = elements.iter().map(|e| (e.row, e.column)).collect();
+            let marginal = chain.log_marginal(logits, &labels)?;
+            return Ok(match self.quantity {
+                Quantity::Probability => marginal.exp()?,
+                Quantity::Loss => marginal.neg()?,
+                Quantity::Logit | Quantity::LogProbability => marginal,
+            });
+        }
         let mut total: Option<Tensor> = None;
         for &element in elements {
             let one = self.element(logits, element)?;

@@ -13,6 +13,7 @@ mod token_classification;
 use glossator_models::{Batch, Encoding, Model, Output, Trace};
 use glossator_ops::{DType, Var};
 pub(crate) use question_answering::choices as answer_places;
+pub use question_answering::{choices, windows};
 pub use token_classification::Aggregation;
 pub(crate) use token_classification::kind as entity_kind;
 

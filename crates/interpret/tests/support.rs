@@ -62,6 +62,7 @@ fn input(model: &dyn Model) -> Input {
     let text = "the cat was good and we loved the film";
     match model.info().task {
         Task::SentenceSimilarity => Input::pair(text, "it was the cat"),
+        Task::TextClassification if model.info().reads_pairs => Input::pair(text, "it was the cat"),
         Task::QuestionAnswering => Input::question("was it good", text),
         Task::MaskedLm => {
             let tokenizer = model.tokenizer();

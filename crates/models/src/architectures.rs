@@ -1,14 +1,17 @@
 //! The ways in which parts are put together to a model: one stack of layers, an encoder with a
-//! decoder, one encoder for two texts. A family file fills the parts; nothing here knows families.
+//! decoder, one encoder for two texts, and those over words or characters that came before. A
+//! family file fills the parts; nothing here knows families.
 
 mod encoder_decoder;
 mod sentence_encoder;
 mod single_stack;
+pub mod words;
 
 pub use encoder_decoder::EncoderDecoder;
 use glossator_ops::{DType, Device, Tensor, Var, Weight};
 pub use sentence_encoder::SentenceEncoder;
 pub use single_stack::SingleStack;
+pub use words::Words;
 
 use crate::batch::Batch;
 use crate::blocks::embeddings::Embeddings;
@@ -18,9 +21,19 @@ use crate::error::{Error, Result};
 use crate::heads::Head;
 use crate::model::ModelInfo;
 use crate::text::Tokenizer;
+use crate::trace::{Layers, Site};
 use crate::weights::first_bad_weight;
 
 /// What a family makes of a checkpoint.
+#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
+pub enum Plan {
+    /// A model of Transformer layers.
+    Layers(Parts),
+    /// A model of recurrent, convolutional and attention layers over words or characters.
+    Words(Words),
+}
+
+/// The parts of a model of Transformer layers.
 pub struct Parts {
     /// From ids to the residual.
     pub embeddings: Embeddings,
@@ -36,6 +49,26 @@ pub struct Parts {
     pub max_tokens: usize,
     /// Tokens that end a generated text, if `generation_config.json` names no others.
     pub stop_ids: Vec<u32>,
+}
+
+impl Parts {
+    /// Tells what is known without running the model.
+    pub(crate) fn describe(&self, info: &mut ModelInfo) {
+        let first = self.stack.layers.len();
+        let decoder = self.decoder.as_ref().map(|_| first);
+        let total = first + self.decoder.as_ref().map_or(0, |d| d.stack.layers.len());
+        if let Some(head) = &self.head {
+            info.labels = head.labels.clone();
+        }
+        info.width = self.embeddings.width();
+        info.layers = total;
+        info.decoder = decoder;
+        info.heads = self.heads;
+        info.vocab_size = self.embeddings.vocabulary();
+        info.max_tokens = info.max_tokens.min(self.max_tokens);
+        info.norms_embeddings = self.embeddings.is_plain();
+        info.sites = Site::of_layers(Layers { total, decoder }).collect();
+    }
 }
 
 /// The decoder of a family that has one.
@@ -100,7 +133,7 @@ impl Core {
 }
 
 /// The mean over the rows of a table, `[width]`, summed in f64.
-fn mean_row(table: &Weight, scale: f64) -> Result<Tensor> {
+pub(crate) fn mean_row(table: &Weight, scale: f64) -> Result<Tensor> {
     let table = table.to_tensor(&Device::Cpu)?.detach();
     let (rows, width) = table.dims2()?;
     let mut sum = vec![0.0_f64; width];

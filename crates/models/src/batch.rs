@@ -1,5 +1,6 @@
 //! Several inputs side by side.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::text::Encoding;
@@ -16,6 +17,24 @@ pub struct Batch {
     tokens: usize,
     second: Option<Second>,
     read: Option<Arc<[usize]>>,
+    written: Written,
+}
+
+/// How the tokens stand in their texts.
+#[derive(Debug, Clone, Default)]
+struct Written {
+    text: String,
+    /// The bytes of each token; those of a few rows that repeat. None: nothing is known.
+    spans: Arc<[Range<usize>]>,
+}
+
+impl Written {
+    /// Adds one token's text.
+    fn push(&mut self, spans: &mut Vec<Range<usize>>, text: &str) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        spans.push(start..self.text.len());
+    }
 }
 
 /// The second part of a batch.
@@ -41,6 +60,7 @@ impl Batch {
         let tokens = start + behind;
         let mut ids = Vec::with_capacity(encodings.len() * tokens);
         let mut segments = Vec::with_capacity(encodings.len() * tokens);
+        let (mut written, mut spans) = (Written::default(), Vec::new());
         for encoding in encodings {
             let row = ids.len();
             let (before, after) = encoding.tokens.split_at(first_length(encoding));
@@ -49,10 +69,13 @@ impl Batch {
                 ids.resize(end, pad);
                 segments.extend(part.iter().map(|token| token.segment));
                 segments.resize(end, 0);
+                part.iter().for_each(|token| written.push(&mut spans, encoding.written(token)));
+                spans.resize(end, 0..0);
             }
         }
+        written.spans = spans.into();
         let second = second.map(|lengths| Second { start, lengths });
-        Self { ids, segments, lengths: first, tokens, second, read: None }
+        Self { ids, segments, lengths: first, tokens, second, read: None, written }
     }
 
     /// The same input in each of `rows` rows: the points of a path, or samples around it.
@@ -60,7 +83,13 @@ impl Batch {
     pub fn repeat(encoding: &Encoding, rows: usize) -> Self {
         let tokens = encoding.tokens.len();
         let first = encoding.second.unwrap_or(tokens);
+        let (mut written, mut spans) = (Written::default(), Vec::with_capacity(tokens));
+        for token in &encoding.tokens {
+            written.push(&mut spans, encoding.written(token));
+        }
+        written.spans = spans.into();
         Self {
+            written,
             ids: encoding.ids().repeat(rows),
             segments: encoding.segments().repeat(rows),
             lengths: vec![first; rows].into(),
@@ -76,7 +105,8 @@ impl Batch {
     pub(crate) fn of_ids(ids: Vec<u32>) -> Self {
         let tokens = ids.len();
         let segments = vec![0; tokens];
-        Self { ids, segments, lengths: [tokens].into(), tokens, second: None, read: None }
+        let (second, read, written) = (None, None, Written::default());
+        Self { ids, segments, lengths: [tokens].into(), tokens, second, read, written }
     }
 
     /// Asks for the outputs at these positions only, of models with an output for each token. In a
@@ -117,6 +147,16 @@ impl Batch {
         &self.segments
     }
 
+    /// How a token stands in its text, letter case and all; what it is called in the vocabulary if
+    /// it stands in none. Empty at padding, for tokens that a template added, and in batches of
+    /// bare ids.
+    #[must_use]
+    pub fn written(&self, row: usize, token: usize) -> &str {
+        let Written { text, spans } = &self.written;
+        let at = (row * self.tokens + token).checked_rem(spans.len());
+        at.and_then(|at| text.get(spans[at].clone())).unwrap_or("")
+    }
+
     /// The number of real tokens in each row, of its first part if there are two.
     #[must_use]
     pub fn lengths(&self) -> &Arc<[usize]> {
@@ -154,6 +194,8 @@ impl Batch {
             tokens: to - from,
             second: None,
             read,
+            // Whoever takes a batch apart has looked up its tokens before.
+            written: Written::default(),
         };
         Some((
             part(0, second.start, &self.lengths, None),
@@ -176,6 +218,7 @@ impl Batch {
             }
         }
         let lengths = first.lengths.iter().chain(second.lengths.iter()).copied().collect();
-        Self { ids, segments, lengths, tokens, second: None, read: None }
+        let (second, read, written) = (None, None, Written::default());
+        Self { ids, segments, lengths, tokens, second, read, written }
     }
 }

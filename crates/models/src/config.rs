@@ -12,6 +12,8 @@ use crate::error::{Error, Result, clip};
 #[derive(Debug, Clone)]
 pub struct Config {
     path: PathBuf,
+    /// Where this stands in the file, `encoder.0.` for instance.
+    place: String,
     root: serde_json::Map<String, Value>,
 }
 
@@ -38,7 +40,7 @@ impl Config {
     /// If they are not a JSON object.
     pub fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self> {
         match serde_json::from_slice(bytes) {
-            Ok(Value::Object(root)) => Ok(Self { path, root }),
+            Ok(Value::Object(root)) => Ok(Self { path, place: String::new(), root }),
             Ok(other) => {
                 let got = match other {
                     Value::Array(_) => "an array",
@@ -107,7 +109,7 @@ impl Config {
                 if end < text.len() { format!("{}...", &text[..end]) } else { text }
             }
         };
-        format!("{key}: expected {expected}, got {got}")
+        format!("{}{key}: expected {expected}, got {got}", self.place)
     }
 
     /// A positive number.
@@ -220,11 +222,62 @@ impl Config {
     pub fn section(&self, key: &str) -> Result<Option<Self>> {
         match self.root.get(key) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(root)) => {
-                Ok(Some(Self { path: self.path.clone(), root: root.clone() }))
-            }
+            Some(Value::Object(root)) => Ok(Some(self.inside(key, root))),
             Some(_) => Err(self.bad(key, "an object")),
         }
+    }
+
+    /// A list of objects inside this one; empty where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and something else, or longer than `most`.
+    pub fn sections(&self, key: &str, most: usize) -> Result<Vec<Self>> {
+        if self.is_absent(key) {
+            return Ok(Vec::new());
+        }
+        let list = self.root.get(key).and_then(Value::as_array).filter(|list| list.len() <= most);
+        let objects = list.and_then(|list| {
+            let of = |(i, value): (usize, &Value)| {
+                Some(self.inside(&format!("{key}.{i}"), value.as_object()?))
+            };
+            list.iter().enumerate().map(of).collect()
+        });
+        objects.ok_or_else(|| self.bad(key, &format!("a list of at most {most} objects")))
+    }
+
+    fn inside(&self, key: &str, root: &serde_json::Map<String, Value>) -> Self {
+        let place = format!("{}{key}.", self.place);
+        Self { path: self.path.clone(), place, root: root.clone() }
+    }
+
+    /// A positive number of at most `most`.
+    ///
+    /// # Errors
+    /// If it is absent or something else.
+    pub fn count_within(&self, key: &str, most: usize) -> Result<usize> {
+        match self.count(key) {
+            Ok(n) if n <= most => Ok(n),
+            _ => Err(self.bad(key, &format!("a positive whole number of at most {most}"))),
+        }
+    }
+
+    /// Positive numbers of at most `most` each; empty where the key is absent or null.
+    ///
+    /// # Errors
+    /// If it is there and something else, or there are more than `many`.
+    pub fn counts(&self, key: &str, most: usize, many: usize) -> Result<Vec<usize>> {
+        if self.is_absent(key) {
+            return Ok(Vec::new());
+        }
+        let count = |value: &Value| {
+            let n = usize::try_from(value.as_u64()?).ok()?;
+            (1..=most).contains(&n).then_some(n)
+        };
+        let list = self.root.get(key).and_then(Value::as_array).filter(|list| list.len() <= many);
+        list.and_then(|list| list.iter().map(count).collect()).ok_or_else(|| {
+            let expected = format!("a list of at most {many} positive numbers up to {most}");
+            self.bad(key, &expected)
+        })
     }
 
     /// A string, or `None` where the key is absent or null.

@@ -435,6 +435,28 @@ pub enum Error {
     #[error("the model reads two texts (a source and its answer, or two to compare), got one")]
     OnePart,
 
+    /// A text in which there is nothing to read.
+    #[error("the text has no tokens")]
+    NoTokens,
+
+    /// An architecture that is not known.
+    #[error("unknown architecture {got:?}; there are {}", .known.join(", "))]
+    NoArchitecture {
+        /// What was asked for.
+        got: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
+
+    /// A setting that has no place in an architecture's configuration.
+    #[error("{place}: expected {expected}")]
+    Override {
+        /// Where it was to go.
+        place: String,
+        /// What would fit.
+        expected: &'static str,
+    },
+
     /// An operation failed.
     #[error(transparent)]
     Op(#[from] glossator_ops::Error),
@@ -588,6 +610,7 @@ impl Error {
             Self::TensorType { .. } => {
                 "save the weights as float32, float16 or bfloat16".to_owned()
             }
+            Self::NoTokens => "give a text of at least one word".to_owned(),
             Self::NoRoom { special, .. } => format!("allow more than {special} tokens"),
             Self::Panic { .. } => "this is a bug; please report it with the input".to_owned(),
             Self::UnknownFamily { .. } => {
@@ -607,7 +630,8 @@ impl Error {
             }
             Self::UnknownSite { .. } => {
                 "sites are embeddings, logits and layers.N.residual, .mlp, .attention.values, \
-                 .attention.scores, .attention.probabilities, .attention.output"
+                 .attention.scores, .attention.probabilities, .attention.output; \
+                 `glossator models inspect` names those of a model"
                     .to_owned()
             }
             Self::EditLosesGradient { .. } => {

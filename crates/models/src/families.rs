@@ -3,6 +3,7 @@
 pub mod albert;
 pub mod bart;
 pub mod bert;
+pub mod classic;
 pub mod deberta_v2;
 pub mod distilbert;
 pub mod electra;

@@ -91,17 +91,7 @@ impl Head {
             Pooling::Mean => mean(x, batch.padding().as_deref())?,
             Pooling::Each => x.clone(),
         };
-        let last = self.steps.len().saturating_sub(1);
-        for (i, step) in self.steps.iter().enumerate() {
-            if i == last && !self.task.is_language_model() {
-                x = trace.drop_out(x)?;
-            }
-            x = match step {
-                Step::Linear(map) => map.forward(&x.contiguous()?)?,
-                Step::Activation(activation) => activation.forward(&x)?,
-                Step::Norm(norm) => norm.forward(&x)?,
-            };
-        }
+        x = take(&self.steps, x, !self.task.is_language_model(), trace)?;
         if self.scale != 1.0 {
             x = (x * self.scale)?;
         }
@@ -113,6 +103,27 @@ impl Head {
         }
         Ok(x)
     }
+}
+
+/// Takes rows through steps; `drops`: whether values drop out before the last one in training.
+pub(crate) fn take(
+    steps: &[Step],
+    mut x: Tensor,
+    drops: bool,
+    trace: &mut Trace<'_>,
+) -> Result<Tensor> {
+    let last = steps.len().saturating_sub(1);
+    for (i, step) in steps.iter().enumerate() {
+        if drops && i == last {
+            x = trace.drop_out(x)?;
+        }
+        x = match step {
+            Step::Linear(map) => map.forward(&x.contiguous()?)?,
+            Step::Activation(activation) => activation.forward(&x)?,
+            Step::Norm(norm) => norm.forward(&x)?,
+        };
+    }
+    Ok(x)
 }
 
 /// The mean over the real tokens: `[batch, width]`.

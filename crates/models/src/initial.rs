@@ -15,6 +15,8 @@ pub enum Init {
     Normal(f64),
     /// Independent draws from between minus and plus this bound.
     Uniform(f64),
+    /// As many equal parts as there are values, each with one of them everywhere.
+    Parts(&'static [f64]),
 }
 
 impl Init {
@@ -22,6 +24,15 @@ impl Init {
     pub const ZEROS: Self = Self::Constant(0.0);
     /// One everywhere.
     pub const ONES: Self = Self::Constant(1.0);
+
+    /// Uniform draws that keep the spread of what passes through a map (Glorot & Bengio 2010,
+    /// equation 16). `shape`: `[out, in]`, or `[out, in, kernel]`.
+    #[must_use]
+    pub fn glorot(shape: &[usize]) -> Self {
+        let inside: usize = shape.iter().skip(2).product();
+        let ends = shape.iter().take(2).map(|n| n.saturating_mul(inside));
+        Self::Uniform((6.0 / ends.sum::<usize>().max(1) as f64).sqrt())
+    }
 
     /// What is usual for transformers: biases are 0, the weights of norms 1, matrices normal with a
     /// standard deviation of 0.02 (Devlin et al. 2019, after Radford et al. 2018).
@@ -57,6 +68,10 @@ impl Init {
             Self::Uniform(bound) => {
                 (0..count).map(|_| bound * (2.0 * random.random::<f64>() - 1.0)).collect()
             }
+            Self::Parts(parts) => {
+                let part = |i: usize| i.saturating_mul(parts.len()) / count.max(1);
+                (0..count).map(|i| parts.get(part(i)).copied().unwrap_or(0.0)).collect()
+            }
         };
         Ok(Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
     }
@@ -90,6 +105,10 @@ mod tests {
         assert_eq!(normal, values(Init::Normal(0.5), "a", 1));
         assert_ne!(normal, values(Init::Normal(0.5), "b", 1));
         assert_ne!(normal, values(Init::Normal(0.5), "a", 2));
+        let parts = Init::Parts(&[0.0, 1.0, 2.0]).tensor("b", &[6], 0, DType::F64, &Device::Cpu);
+        assert_eq!(parts.unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]);
+        // Six over the sum of 2 × 4 inputs and 3 × 4 outputs.
+        assert_eq!(Init::glorot(&[3, 2, 4]), Init::Uniform(0.3_f64.sqrt()));
     }
 
     #[test]

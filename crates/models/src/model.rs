@@ -1,11 +1,14 @@
 //! What every model can do.
 
+use std::sync::Arc;
+
+use glossator_ops::crf::Crf;
 use glossator_ops::{DType, Tensor, Var};
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::text::{Encoding, Tokenizer};
-use crate::trace::{Layers, Trace};
+use crate::trace::{Site, Trace};
 
 /// What a model decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,6 +129,8 @@ pub struct ModelInfo {
     pub vocab_size: usize,
     /// The most tokens that it can read, special ones included.
     pub max_tokens: usize,
+    /// Whether it reads two texts, one apart from the other.
+    pub reads_pairs: bool,
     /// Number of parameters that it uses.
     pub parameters: u64,
     /// Whether nothing is added to word embeddings before they are normed, as where positions are
@@ -133,13 +138,82 @@ pub struct ModelInfo {
     pub norms_embeddings: bool,
     /// The type it computes in.
     pub dtype: DType,
+    /// Where it can be looked into, in the order of the forward pass.
+    pub sites: Arc<[Site]>,
 }
 
 impl ModelInfo {
-    /// The layers, for [`Site::all`](crate::Site::all).
+    /// Where it can be looked into, for [`Site::all`].
     #[must_use]
-    pub fn sites(&self) -> Layers {
-        Layers { total: self.layers, decoder: self.decoder }
+    pub fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+}
+
+/// Labels of tokens that depend on those of their neighbours (a conditional random field).
+#[derive(Debug, Clone)]
+pub struct Chain {
+    pub(crate) crf: Arc<Crf>,
+    /// Real tokens of each sequence, where some are padding.
+    pub(crate) lengths: Option<Arc<[usize]>>,
+}
+
+impl Chain {
+    fn real(&self) -> Option<&[usize]> {
+        self.lengths.as_deref()
+    }
+
+    /// The log of the probability that tokens have these labels, whatever the others have. It
+    /// depends on other tokens only as far as labels depend on neighbours.
+    ///
+    /// # Shapes
+    /// - `logits`: `[batch, tokens, labels]`
+    /// - `labels`: pairs of a token and its label, the same for each row
+    /// - result: `[batch]`
+    ///
+    /// # Errors
+    /// If a token or a label does not exist.
+    pub fn log_marginal(&self, logits: &Tensor, labels: &[(usize, usize)]) -> Result<Tensor> {
+        let rows = vec![labels.to_vec(); logits.dim(0)?];
+        let some = self.crf.constrained_log_partition(logits, self.real(), &rows)?;
+        Ok((some - self.crf.log_partition(logits, self.real())?)?)
+    }
+
+    /// The negative log of the probability of all labels, the mean over rows: what training
+    /// minimises. A token without a label may have any.
+    ///
+    /// # Shapes
+    /// - `logits`: `[batch, tokens, labels]`
+    /// - `labels`: for each row, a label or none for each of its tokens
+    /// - result: a scalar
+    ///
+    /// # Errors
+    /// If the labels do not fit the logits.
+    pub fn loss(&self, logits: &Tensor, labels: &[Vec<Option<usize>>]) -> Result<Tensor> {
+        let rows: Vec<Vec<(usize, usize)>> = labels
+            .iter()
+            .map(|row| row.iter().enumerate().filter_map(|(t, tag)| Some((t, (*tag)?))).collect())
+            .collect();
+        let some = self.crf.constrained_log_partition(logits, self.real(), &rows)?;
+        Ok((self.crf.log_partition(logits, self.real())? - some)?.mean_all()?)
+    }
+
+    /// The likeliest labels of each row's tokens, together.
+    ///
+    /// # Errors
+    /// If the logits do not fit the chain.
+    pub fn best(&self, logits: &Tensor) -> Result<Vec<Vec<usize>>> {
+        let paths = self.crf.viterbi(logits, self.real())?;
+        Ok(paths.into_iter().map(|(labels, _)| labels).collect())
+    }
+
+    /// The probability of each label of each token, whatever the other tokens have:
+    /// `[batch, tokens, labels]`.
+    ///
+    /// # Errors
+    /// If the logits do not fit the chain.
+    pub fn marginals(&self, logits: &Tensor) -> Result<Tensor> {
+        Ok(self.crf.marginals(logits, self.real())?)
     }
 }
 
@@ -155,11 +229,14 @@ pub struct Output {
     /// - question answering: `[batch, 2, tokens]`, how well each token begins and ends the answer;
     /// - sentence similarity: `[batch, 1]`, the cosine.
     pub logits: Tensor,
+    /// How labels of tokens depend on each other, where they do. The logits are then not those of
+    /// independent decisions: probabilities come from here.
+    pub chain: Option<Chain>,
 }
 
 impl Output {
     pub(crate) fn new(logits: Tensor) -> Self {
-        Self { logits }
+        Self { logits, chain: None }
     }
 }
 
@@ -229,6 +306,11 @@ pub trait Model: Send + Sync {
         &[]
     }
 
+    /// How labels of tokens depend on their neighbours, if they do.
+    fn chain(&self) -> Option<Chain> {
+        None
+    }
+
     /// The token that a decoder starts with, for a model with an encoder and a decoder.
     fn decoder_start(&self) -> Option<u32> {
         None
@@ -240,6 +322,15 @@ pub trait Model: Send + Sync {
     /// If the text is longer than the model reads and `truncate` is false, or it cannot be split.
     fn encode(&self, text: &str, truncate: bool) -> Result<Encoding> {
         self.fit(self.tokenizer().encode(text)?, truncate)
+    }
+
+    /// Splits two texts as the model reads them: together, or one apart from the other. The length
+    /// is not checked; see [`Model::fit`].
+    ///
+    /// # Errors
+    /// If they cannot be split.
+    fn encode_pair(&self, first: &str, second: &str) -> Result<Encoding> {
+        self.tokenizer().encode_pair(first, second)
     }
 
     /// Checks an encoding's length, or cuts it.

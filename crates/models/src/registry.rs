@@ -4,7 +4,8 @@ use std::path::Path;
 
 use glossator_ops::{DType, Device, Var};
 
-use crate::architectures::{Core, EncoderDecoder, Parts, SentenceEncoder, SingleStack};
+use crate::architectures::words::WordModel;
+use crate::architectures::{Core, EncoderDecoder, Parts, Plan, SentenceEncoder, SingleStack};
 use crate::checkpoint::adapter::{self, Adapter};
 use crate::checkpoint::gguf::{self, Gguf};
 use crate::checkpoint::{Checkpoint, exists, read_file};
@@ -39,6 +40,7 @@ pub static FAMILIES: &[&Family] = &[
     &families::t5::FAMILY,
     &families::bart::BART,
     &families::bart::MARIAN,
+    &families::classic::FAMILY,
 ];
 
 /// A model family.
@@ -54,7 +56,29 @@ pub struct Family {
     /// What names of tensors begin with, except where a bare model was saved.
     pub prefix: &'static str,
     /// Makes the parts of a checkpoint.
-    pub build: fn(&Builder<'_>) -> Result<Parts>,
+    pub build: Build,
+}
+
+/// How a family makes its parts.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// Transformer layers.
+    Layers(fn(&Builder<'_>) -> Result<Parts>),
+    /// Whatever the configuration says.
+    Any(fn(&Builder<'_>) -> Result<Plan>),
+}
+
+impl Build {
+    /// Makes the parts.
+    ///
+    /// # Errors
+    /// If the configuration is wrong, or tensors do not fit it.
+    pub fn run(self, builder: &Builder<'_>) -> Result<Plan> {
+        match self {
+            Self::Layers(build) => Ok(Plan::Layers(build(builder)?)),
+            Self::Any(build) => build(builder),
+        }
+    }
 }
 
 impl Family {
@@ -277,33 +301,37 @@ impl Source<'_> {
         let weights = Weights::new(&self.checkpoint, options.clone(), family.prefix)
             .with_variables(self.variables);
         let builder = Builder { config: self.config, weights: &weights, task };
-        let parts = (family.build)(&builder)?;
+        let plan = family.build.run(&builder)?;
         let (parameters, trained) = (weights.parameters(), weights.into_trained());
-        let first = parts.stack.layers.len();
-        let decoder = parts.decoder.as_ref().map(|_| first);
-        let layers = first + parts.decoder.as_ref().map_or(0, |d| d.stack.layers.len());
-        let labels = match (&parts.head, task) {
-            (Some(head), _) => head.labels.clone(),
-            (None, _) => {
-                Labels { names: vec!["similarity".to_owned()], problem: Problem::Regression }
-            }
-        };
         let limit = self.tokenizer.model_max_length().unwrap_or(usize::MAX);
-        let info = ModelInfo {
+        let mut info = ModelInfo {
             id: self.id,
             family: family.id,
             task,
-            labels,
-            width: parts.embeddings.width(),
-            layers,
-            decoder,
-            heads: parts.heads,
-            vocab_size: parts.embeddings.vocabulary(),
-            max_tokens: limit.min(parts.max_tokens),
+            labels: Labels { names: vec!["similarity".to_owned()], problem: Problem::Regression },
+            width: 0,
+            layers: 0,
+            decoder: None,
+            heads: 1,
+            vocab_size: 0,
+            max_tokens: limit,
+            reads_pairs: task == Task::SentenceSimilarity,
             parameters,
-            norms_embeddings: parts.embeddings.is_plain(),
+            norms_embeddings: false,
             dtype: options.dtype,
+            sites: Vec::new().into(),
         };
+        let parts = match plan {
+            Plan::Layers(parts) => parts,
+            Plan::Words(words) => {
+                words.describe(&mut info);
+                let (tokenizer, checkpoint) = (self.tokenizer, self.checkpoint);
+                let core = Core { info, tokenizer, checkpoint, trained };
+                core.check()?;
+                return Ok(Box::new(WordModel::new(core, words, self.stop_ids)));
+            }
+        };
+        parts.describe(&mut info);
         let mut core =
             Core { info, tokenizer: self.tokenizer, checkpoint: self.checkpoint, trained };
         core.check()?;

@@ -8,6 +8,8 @@
 mod declared;
 mod encoding;
 mod gguf;
+mod vectors;
+mod vocabulary;
 mod wordpiece;
 mod words;
 
@@ -18,6 +20,8 @@ use std::sync::Arc;
 pub use self::declared::SpecialTokens;
 use self::declared::{Declared, Role};
 pub use self::encoding::{Encoding, Field, Token, Written};
+pub use self::vectors::{Found, fill_vectors};
+pub use self::vocabulary::{Marks, Unit, build_vocabulary};
 pub use self::wordpiece::WordPieceOptions;
 use crate::checkpoint::gguf::Metadata;
 use crate::checkpoint::{check_directory, exists, read_file};

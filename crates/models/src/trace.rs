@@ -3,14 +3,48 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use glossator_ops::recurrent::Stage;
 use glossator_ops::{Tap, Tensor, dropout};
 
 use crate::error::{Error, Result};
 use crate::model::ModelInfo;
 
+/// Which way a recurrent layer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the first token to the last.
+    Forward,
+    /// From the last token to the first.
+    Backward,
+}
+
+impl Direction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+        }
+    }
+}
+
+/// What a stage of a recurrent unit is called in the name of its site.
+const STAGES: [(&str, Stage); 8] = [
+    ("input-gate", Stage::InputGate),
+    ("forget-gate", Stage::ForgetGate),
+    ("output-gate", Stage::OutputGate),
+    ("reset-gate", Stage::ResetGate),
+    ("update-gate", Stage::UpdateGate),
+    ("candidate", Stage::Candidate),
+    ("cell", Stage::Cell),
+    ("hidden", Stage::Hidden),
+];
+
 /// A named place in a model's forward pass.
 ///
 /// `Display` and `FromStr` round-trip, for example `layers.3.attention.probabilities`.
+///
+/// In a model that reads two texts with the same layers, the sites of these layers hold both, one
+/// behind the other in the first dimension: first texts, then second texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Site {
@@ -40,13 +74,47 @@ pub enum Site {
     /// The encoder's output before its final norm, in a model with a decoder. There, the layers of
     /// the decoder are numbered behind those of the encoder.
     Encoded,
+    /// A gate or a state of the recurrent layer `l`, reading one way: `[batch, tokens, hidden]`.
+    /// At padding, a state is the one that is kept.
+    ///
+    /// The layer makes it step by step, and so an edit runs once a step and sees
+    /// `[batch, 1, hidden]`; what it returns is what later steps go on with.
+    Recurrent(usize, Direction, Stage),
+    /// What the convolutions of layer `l` give, before activation and gate:
+    /// `[batch, tokens, filters]`.
+    Convolution(usize),
+    /// How much layer `l` lets through, of a gated convolution or a highway layer:
+    /// `[batch, tokens, width]`.
+    Gate(usize),
+    /// Scores of attention over a text's tokens, `-∞` at padding: `[batch, tokens]`.
+    PoolingScores,
+    /// Its probabilities: `[batch, tokens]`.
+    PoolingProbabilities,
+    /// The vector that stands for the whole text, or the pair: `[batch, width]`.
+    Pooled,
+    /// Scores of each token of the first text with each of the second, `-∞` at padding:
+    /// `[batch, first tokens, second tokens]`. Of question answering, the question is first.
+    PairScores,
+    /// Probabilities with which tokens of the first text attend to those of the second:
+    /// `[batch, first tokens, second tokens]`; in BiDAF, those with which the question as a whole
+    /// attends to the context: `[batch, 1, second tokens]`.
+    FirstToSecond,
+    /// Probabilities with which tokens of the second text attend to those of the first:
+    /// `[batch, second tokens, first tokens]`.
+    SecondToFirst,
     /// The outputs before any softmax; see [`Output::logits`](crate::Output::logits).
     Logits,
 }
 
 impl Site {
-    /// Every site of a model, in the order of the forward pass.
-    pub fn all(layers: Layers) -> impl Iterator<Item = Self> {
+    /// Every site of a model, in the order of the forward pass: those of
+    /// [`ModelInfo::sites`](crate::ModelInfo::sites).
+    pub fn all(sites: &[Self]) -> impl Iterator<Item = Self> + '_ {
+        sites.iter().copied()
+    }
+
+    /// The sites of a model that is a stack of Transformer layers, or two of them.
+    pub(crate) fn of_layers(layers: Layers) -> impl Iterator<Item = Self> {
         let own = |l| {
             [
                 Self::Residual(l),
@@ -80,7 +148,16 @@ impl Site {
     #[must_use]
     pub fn layer(self) -> Option<usize> {
         match self {
-            Self::Embeddings | Self::Logits | Self::Encoded | Self::Residual(_) => None,
+            Self::Embeddings
+            | Self::Logits
+            | Self::Encoded
+            | Self::Residual(_)
+            | Self::PoolingScores
+            | Self::PoolingProbabilities
+            | Self::Pooled
+            | Self::PairScores
+            | Self::FirstToSecond
+            | Self::SecondToFirst => None,
             Self::AttentionValues(l)
             | Self::AttentionScores(l)
             | Self::AttentionProbabilities(l)
@@ -89,31 +166,15 @@ impl Site {
             | Self::CrossAttentionScores(l)
             | Self::CrossAttentionProbabilities(l)
             | Self::CrossAttentionOutput(l)
+            | Self::Recurrent(l, ..)
+            | Self::Convolution(l)
+            | Self::Gate(l)
             | Self::Mlp(l) => Some(l),
-        }
-    }
-
-    fn exists_in(self, layers: Layers) -> bool {
-        match self {
-            Self::Embeddings | Self::Logits => true,
-            Self::Encoded => layers.decoder.is_some(),
-            Self::Residual(l) => l <= layers.total,
-            Self::CrossAttentionValues(l)
-            | Self::CrossAttentionScores(l)
-            | Self::CrossAttentionProbabilities(l)
-            | Self::CrossAttentionOutput(l) => {
-                layers.decoder.is_some_and(|first| (first..layers.total).contains(&l))
-            }
-            Self::AttentionValues(l)
-            | Self::AttentionScores(l)
-            | Self::AttentionProbabilities(l)
-            | Self::AttentionOutput(l)
-            | Self::Mlp(l) => l < layers.total,
         }
     }
 }
 
-/// The layers of a model.
+/// The layers of a model that is a stack of Transformer layers, or two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layers {
     /// All of them.
@@ -139,6 +200,18 @@ impl std::fmt::Display for Site {
             }
             Self::CrossAttentionOutput(l) => write!(f, "layers.{l}.cross-attention.output"),
             Self::Encoded => f.write_str("encoder.output"),
+            Self::Recurrent(l, direction, stage) => {
+                let name = STAGES.iter().find(|(_, known)| known == stage).map_or("", |s| s.0);
+                write!(f, "layers.{l}.{}.{name}", direction.name())
+            }
+            Self::Convolution(l) => write!(f, "layers.{l}.convolution"),
+            Self::Gate(l) => write!(f, "layers.{l}.gate"),
+            Self::PoolingScores => f.write_str("pooling.scores"),
+            Self::PoolingProbabilities => f.write_str("pooling.probabilities"),
+            Self::Pooled => f.write_str("pooling.output"),
+            Self::PairScores => f.write_str("pair.scores"),
+            Self::FirstToSecond => f.write_str("pair.first-to-second"),
+            Self::SecondToFirst => f.write_str("pair.second-to-first"),
             Self::Logits => f.write_str("logits"),
         }
     }
@@ -153,6 +226,12 @@ impl FromStr for Site {
             "embeddings" => return Ok(Self::Embeddings),
             "logits" => return Ok(Self::Logits),
             "encoder.output" => return Ok(Self::Encoded),
+            "pooling.scores" => return Ok(Self::PoolingScores),
+            "pooling.probabilities" => return Ok(Self::PoolingProbabilities),
+            "pooling.output" => return Ok(Self::Pooled),
+            "pair.scores" => return Ok(Self::PairScores),
+            "pair.first-to-second" => return Ok(Self::FirstToSecond),
+            "pair.second-to-first" => return Ok(Self::SecondToFirst),
             _ => {}
         }
         let rest = name.strip_prefix("layers.").ok_or_else(unknown)?;
@@ -169,7 +248,15 @@ impl FromStr for Site {
             "cross-attention.scores" => Self::CrossAttentionScores(layer),
             "cross-attention.probabilities" => Self::CrossAttentionProbabilities(layer),
             "cross-attention.output" => Self::CrossAttentionOutput(layer),
-            _ => return Err(unknown()),
+            "convolution" => Self::Convolution(layer),
+            "gate" => Self::Gate(layer),
+            _ => {
+                let (way, stage) = place.split_once('.').ok_or_else(unknown)?;
+                let ways = [Direction::Forward, Direction::Backward];
+                let way = ways.into_iter().find(|d| d.name() == way).ok_or_else(unknown)?;
+                let stage = STAGES.iter().find(|(name, _)| *name == stage).ok_or_else(unknown)?;
+                Self::Recurrent(layer, way, stage.1)
+            }
         })
     }
 }
@@ -193,8 +280,11 @@ enum Edit<'a> {
 #[derive(Default)]
 pub struct Trace<'a> {
     edits: Vec<(Site, Edit<'a>)>,
-    taps: BTreeMap<Site, Tap>,
+    /// One, or one for each step of a recurrent layer.
+    taps: BTreeMap<Site, Vec<Tap>>,
     kept: BTreeMap<Site, Option<Tensor>>,
+    /// The steps of a recurrent layer that has not seen all of them yet.
+    steps: BTreeMap<Site, Vec<Option<Tensor>>>,
     dropout: Option<Dropout>,
 }
 
@@ -243,7 +333,8 @@ impl<'a> Trace<'a> {
 
     /// Passes the value at `site` through `f`. Shape and type must stay, and gradients must flow
     /// through `f`; to cut them on purpose, use [`Trace::replace`]. Several edits of a site run in
-    /// the order in which they were added.
+    /// the order in which they were added. At a [`Site::Recurrent`], `f` runs once a step, in the
+    /// order in which the layer reads.
     #[must_use]
     pub fn edit(
         mut self,
@@ -266,7 +357,7 @@ impl<'a> Trace<'a> {
     /// [`Trace::gradient`]. With edits, it is the gradient at the edited value.
     #[must_use]
     pub fn gradient_at(mut self, site: Site) -> Self {
-        self.taps.insert(site, Tap::new());
+        self.taps.insert(site, Vec::new());
         self
     }
 
@@ -283,9 +374,18 @@ impl<'a> Trace<'a> {
     /// # Errors
     /// If it was not asked for, or no backward pass has reached it.
     pub fn gradient(&self, site: Site) -> Result<Tensor> {
-        let tap = self.taps.get(&site).ok_or(Error::NotTraced { site })?;
-        tap.gradient()
-            .ok_or_else(|| glossator_ops::Error::MissingGradient { of: site.to_string() }.into())
+        let taps = self.taps.get(&site).ok_or(Error::NotTraced { site })?;
+        let missing = || glossator_ops::Error::MissingGradient { of: site.to_string() };
+        if let ([tap], false) = (taps.as_slice(), matches!(site, Site::Recurrent(..))) {
+            return Ok(tap.gradient().ok_or_else(missing)?);
+        }
+        let steps: Vec<Option<Tensor>> = taps.iter().map(Tap::gradient).collect();
+        // A step that the backward pass did not come by has done nothing; if it came by none, that
+        // is no gradient.
+        let some = steps.iter().flatten().next().ok_or_else(missing)?;
+        let zeros = some.zeros_like()?;
+        let steps: Vec<&Tensor> = steps.iter().map(|s| s.as_ref().unwrap_or(&zeros)).collect();
+        Ok(Tensor::stack(&steps, 1)?)
     }
 
     /// Checks that the model has every site that is asked for. Models call this first.
@@ -295,7 +395,7 @@ impl<'a> Trace<'a> {
     pub fn check(&self, info: &ModelInfo) -> Result<()> {
         let asked = self.edits.iter().map(|(site, _)| site);
         for &site in asked.chain(self.taps.keys()).chain(self.kept.keys()) {
-            if !site.exists_in(info.sites()) {
+            if !info.sites().contains(&site) {
                 return Err(Error::NoSuchSite { site, layers: info.layers });
             }
         }
@@ -313,11 +413,67 @@ impl<'a> Trace<'a> {
     ///
     /// # Errors
     /// If an edit fails, changes the shape or type, or loses the gradient.
-    pub fn at(&mut self, site: Site, mut x: Tensor) -> Result<Tensor> {
+    pub fn at(&mut self, site: Site, x: Tensor) -> Result<Tensor> {
+        let mut x = self.edited(site, x, |value| Ok(value.clone()))?;
+        if let Some(taps) = self.taps.get_mut(&site) {
+            // A new one, lest a gradient of an earlier pass be taken for this one's.
+            let tap = Tap::new();
+            x = tap.watch(&x)?;
+            *taps = vec![tap];
+        }
+        if let Some(slot) = self.kept.get_mut(&site) {
+            *slot = Some(x.clone());
+        }
+        Ok(x)
+    }
+
+    /// The value that goes on from step `time` of `tokens` at `site`: `[batch, hidden]`.
+    /// Recurrent layers call this at each step.
+    ///
+    /// # Errors
+    /// As for [`Trace::at`].
+    #[expect(clippy::needless_pass_by_value, reason = "as in `at`, whose value goes on")]
+    pub fn at_step(&mut self, site: Site, time: usize, tokens: usize, x: Tensor) -> Result<Tensor> {
+        let whole = [x.dim(0)?, tokens, x.dim(1)?];
+        let step = self.edited(site, x.unsqueeze(1)?, |value| {
+            if value.dims() != whole {
+                return Err(Error::EditShape {
+                    site,
+                    expected: format!("{whole:?}"),
+                    got: format!("{:?}", value.dims()),
+                });
+            }
+            Ok(value.narrow(1, time, 1)?.contiguous()?)
+        })?;
+        let mut x = step.squeeze(1)?;
+        if let Some(taps) = self.taps.get_mut(&site) {
+            taps.resize_with(tokens, Tap::new);
+            taps[time] = Tap::new();
+            x = taps[time].watch(&x)?;
+        }
+        if let Some(slot) = self.kept.get_mut(&site) {
+            let steps = self.steps.entry(site).or_default();
+            steps.resize(tokens, None);
+            steps[time] = Some(x.clone());
+            if steps.iter().all(Option::is_some) {
+                let all: Vec<Tensor> = steps.drain(..).flatten().collect();
+                *slot = Some(Tensor::stack(&all, 1)?);
+            }
+        }
+        Ok(x)
+    }
+
+    /// `x` after the edits of `site`; `replacement` makes what fits of a value in its place.
+    fn edited(
+        &mut self,
+        site: Site,
+        mut x: Tensor,
+        replacement: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         for (_, edit) in self.edits.iter_mut().filter(|(at, _)| *at == site) {
             let edited = match edit {
                 Edit::With(f) => f(&x)?,
-                Edit::Replace(value) => value.clone(),
+                Edit::Replace(value) => replacement(value)?,
             };
             if edited.dims() != x.dims() || edited.dtype() != x.dtype() {
                 return Err(Error::EditShape {
@@ -330,14 +486,6 @@ impl<'a> Trace<'a> {
                 return Err(Error::EditLosesGradient { site });
             }
             x = edited;
-        }
-        if let Some(tap) = self.taps.get_mut(&site) {
-            // A new one, lest a gradient of an earlier pass be taken for this one's.
-            *tap = Tap::new();
-            x = tap.watch(&x)?;
-        }
-        if let Some(slot) = self.kept.get_mut(&site) {
-            *slot = Some(x.clone());
         }
         Ok(x)
     }
@@ -360,10 +508,26 @@ mod tests {
 
     #[test]
     fn site_names_round_trip() {
-        for site in Site::all(Layers { total: 3, decoder: Some(2) }) {
+        let recurrent = STAGES.into_iter().flat_map(|(_, stage)| {
+            [Direction::Forward, Direction::Backward].map(|way| Site::Recurrent(2, way, stage))
+        });
+        let others = [
+            Site::Convolution(1),
+            Site::Gate(0),
+            Site::PoolingScores,
+            Site::PoolingProbabilities,
+            Site::Pooled,
+            Site::PairScores,
+            Site::FirstToSecond,
+            Site::SecondToFirst,
+        ];
+        let layers = Site::of_layers(Layers { total: 3, decoder: Some(2) });
+        for site in layers.chain(recurrent).chain(others) {
             assert_eq!(site.to_string().parse::<Site>().unwrap(), site);
         }
-        for wrong in ["", "layers", "layers.x.mlp", "layers.1.nose", "layers.-1.mlp"] {
+        for wrong in
+            ["", "layers", "layers.x.mlp", "layers.1.nose", "layers.-1.mlp", "layers.1.up.cell"]
+        {
             assert!(wrong.parse::<Site>().is_err(), "{wrong}");
         }
     }

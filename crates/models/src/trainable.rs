@@ -117,6 +117,7 @@ impl Trainable {
     ///
     /// # Errors
     /// If the configuration or the tokenizer cannot be used.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make it for this")]
     pub fn from_config(config: Value, tokenizer_json: &[u8], seed: u64) -> Result<Self> {
         let path = PathBuf::from("config.json");
         let config = Config::parse(path.clone(), config.to_string().as_bytes())?;
@@ -141,7 +142,7 @@ impl Trainable {
         let weights = Weights::new(checkpoint, options(), self.family.prefix).initialising(seed);
         let builder = Builder { config: &self.config, weights: &weights, task: self.task };
         // The parts hold the variables of this moment; `model` makes them again.
-        (self.family.build)(&builder)?;
+        self.family.build.run(&builder)?;
         self.variables = weights.into_trained();
         // Everything else that can be wrong is told now, not after an hour.
         self.model().map(drop)

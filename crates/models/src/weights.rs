@@ -140,7 +140,9 @@ impl<'a> Weights<'a> {
             DType::F64 => Weight::from_f64(Arc::new(raw.to_f64_vec()?), shape)?,
             // As stored, if the file lets us: nothing is copied.
             _ if raw.dtype == RawType::F32 && raw.as_f32_slice().is_some() => {
-                Weight::from_f32(Arc::new(MappedF32(raw)), shape)?
+                let elements = Arc::new(MappedF32(raw));
+                let read = Arc::clone(&elements);
+                Weight::from_f32_then(elements, shape, move || read.0.release())?
             }
             _ => Weight::from_f32(Arc::new(raw.to_f32_vec()?), shape)?,
         })

@@ -440,7 +440,8 @@ fn every_family_and_every_task_of_it_has_a_reference() {
         let model = golden.load(DType::F32, Parameters::Frozen);
         seen.push((model.info().family, model.info().task));
     }
-    for family in FAMILIES {
+    // Those over words have one of their own, in classic.rs.
+    for family in FAMILIES.iter().filter(|family| family.id != "glossator") {
         assert!(seen.iter().any(|(id, _)| *id == family.id), "{} has no reference", family.id);
     }
     for task in Task::ALL {

@@ -21,7 +21,10 @@ const F32: f64 = 2e-5;
 fn encode(model: &dyn Model) -> Encoding {
     let text = "the film was good";
     match model.info().task {
-        Task::QuestionAnswering => model.tokenizer().encode_pair(text, text).unwrap(),
+        Task::QuestionAnswering => model.encode_pair(text, text).unwrap(),
+        Task::TextClassification if model.info().reads_pairs => {
+            model.encode_pair(text, "a plot").unwrap()
+        }
         Task::SentenceSimilarity => {
             let second = model.encode("a plot", false).unwrap();
             model.encode(text, false).unwrap().with_second(second, "other")

@@ -8,13 +8,17 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use glossator_ops::attention::{AttentionSettings, Heads, attention_packed};
+use glossator_ops::conv1d::Padding;
+use glossator_ops::recurrent::Cell;
 use glossator_ops::{
-    Activation, Device, GatedMlp, LayerNorm, Linear, Mlp, RmsNorm, Rotary, Tensor, Var, Weight,
-    gradient, softmax,
+    Activation, Conv1d, Crf, CrossEntropy, Device, GatedMlp, LayerNorm, Linear, Mlp, Recurrent,
+    RmsNorm, Rotary, Tensor, Var, Weight, cross_entropy, dropout, glu, gradient, max_over_tokens,
+    softmax,
 };
 
 const WIDTH: usize = 384;
 const TOKENS: usize = 32;
+const TAGS: usize = 17;
 
 /// Numbers between -1 and 1 that look random enough.
 fn numbers(n: usize) -> Vec<f32> {
@@ -48,6 +52,20 @@ fn operations(criterion: &mut Criterion) {
     let positions: Vec<usize> = (0..TOKENS).collect();
     let rotary = Rotary::new(&positions, &Rotary::frequencies(10_000.0, head_width), 1.0);
     let settings = AttentionSettings::new(Heads::equal(heads, head_width));
+    let unit = |cell: Cell| {
+        let wide = cell.gates() * WIDTH;
+        let shapes = [vec![wide, WIDTH], vec![wide, WIDTH], vec![wide], vec![wide]];
+        let [w_ih, w_hh, b_ih, b_hh] = shapes.map(|shape| weight(&shape));
+        Recurrent::new(cell, w_ih, w_hh, Some(b_ih), Some(b_hh)).unwrap()
+    };
+    let (rnn, gru, lstm) = (unit(Cell::Rnn), unit(Cell::Gru), unit(Cell::Lstm));
+    let conv = Conv1d::new(weight(&[WIDTH, WIDTH, 3]), Some(weight(&[WIDTH]))).unwrap();
+    let crf = Crf::new(weight(&[TAGS, TAGS]), weight(&[TAGS]), weight(&[TAGS])).unwrap();
+    let loss = |x: &Tensor| {
+        let rows = x.flatten_to(1).unwrap();
+        let targets: Vec<u32> = (0..rows.dims()[0]).map(|i| (i % WIDTH) as u32).collect();
+        cross_entropy(&rows, &targets, CrossEntropy::default()).unwrap()
+    };
     type Operation<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
     let operations: Vec<(&str, usize, Operation<'_>)> = vec![
         ("linear", WIDTH, Box::new(|x| map.forward(x).unwrap())),
@@ -59,6 +77,15 @@ fn operations(criterion: &mut Criterion) {
         ("rms_norm", WIDTH, Box::new(|x| rms.forward(x).unwrap())),
         ("gelu", 4 * WIDTH, Box::new(|x| Activation::Gelu.forward(x).unwrap())),
         ("softmax", TOKENS, Box::new(|x| softmax(x).unwrap())),
+        ("rnn", WIDTH, Box::new(|x| rnn.forward(x, None, false, None).unwrap().0)),
+        ("gru", WIDTH, Box::new(|x| gru.forward(x, None, false, None).unwrap().0)),
+        ("lstm", WIDTH, Box::new(|x| lstm.forward(x, None, false, None).unwrap().0)),
+        ("conv1d", WIDTH, Box::new(|x| conv.forward(x, Padding::Same).unwrap())),
+        ("max_over_tokens", WIDTH, Box::new(|x| max_over_tokens(x, None).unwrap())),
+        ("glu", 2 * WIDTH, Box::new(|x| glu(x).unwrap())),
+        ("crf", TAGS, Box::new(|x| crf.log_partition(x, None).unwrap())),
+        ("cross_entropy", WIDTH, Box::new(loss)),
+        ("dropout", WIDTH, Box::new(|x| dropout(x, 0.1, 1).unwrap())),
     ];
     for (name, width, operation) in &operations {
         for batch in [1, 8] {
@@ -75,5 +102,25 @@ fn operations(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, operations);
+/// One gradient of integrated gradients with 50 points through a layer of a 2-layer BiLSTM.
+fn long_short_term_memory(criterion: &mut Criterion) {
+    const HIDDEN: usize = 512;
+    for width in [HIDDEN, 2 * HIDDEN] {
+        let wide = 4 * HIDDEN;
+        let (w_ih, w_hh) = (weight(&[wide, width]), weight(&[wide, HIDDEN]));
+        let bias = Some(weight(&[wide]));
+        let map = Recurrent::new(Cell::Lstm, w_ih, w_hh, bias.clone(), bias).unwrap();
+        let shape = (50, 30, width);
+        let x = Tensor::from_vec(numbers(50 * 30 * width), shape, &Device::Cpu).unwrap();
+        let x = Var::from_tensor(&x).unwrap();
+        criterion.bench_function(&format!("lstm {width} to {HIDDEN}/50x30/gradient"), |bencher| {
+            bencher.iter(|| {
+                let (output, _) = map.forward(&x, None, false, None).unwrap();
+                black_box(gradient(&output, &x).unwrap())
+            });
+        });
+    }
+}
+
+criterion_group!(benches, operations, long_short_term_memory);
 criterion_main!(benches);

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 use crate::linear::storage_dtype;
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::threads;
 
 /// A pointwise non-linearity, by the name that model configurations use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +194,9 @@ fn sigmoid<T: Real>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 
+/// Multiply-adds that an element costs.
+const COST: usize = 32;
+
 impl CustomOp1 for Activation {
     fn name(&self) -> &'static str {
         "activation"
@@ -201,7 +205,8 @@ impl CustomOp1 for Activation {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         for_real!(self.name(), storage_dtype(storage), T => {
             let mut out = contiguous::<T>(self.name(), storage, layout)?.to_vec();
-            self.apply(&mut out);
+            let parts = threads::parts_for(COST * out.len());
+            threads::split_rows(&mut out, 1, parts, |_, out| self.apply(out));
             Ok((T::to_cpu_storage_owned(out), layout.shape().clone()))
         })
     }
@@ -211,7 +216,10 @@ impl CustomOp1 for Activation {
         for_real!(self.name(), x.dtype(), T => {
             let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
             with_slice::<T, _>(self.name(), x, |x| {
-                self.scale_by_derivative(x, &mut dx);
+                let parts = threads::parts_for(COST * dx.len());
+                threads::split_rows(&mut dx, 1, parts, |first, dx| {
+                    self.scale_by_derivative(&x[first..][..dx.len()], dx);
+                });
                 Ok(())
             })?;
             tensor(dx, x.dims()).map(Some)

@@ -552,21 +552,28 @@ fn scatter_heads<T: Real>(
     row: usize,
     group: usize,
 ) {
-    for b in 0..batch {
-        for h in 0..heads {
-            for t in 0..n {
-                let source = &from[(b * heads + h) * per_head + t * width..][..width];
-                let target = &mut out[(b * n + t) * row + h / group * width..][..width];
-                if group == 1 {
-                    target.copy_from_slice(source);
-                } else {
-                    for (target, &source) in target.iter_mut().zip(source) {
-                        *target += source;
+    let parts = threads::parts_for(batch * heads * n * width);
+    threads::split_rows(out, (n * row).max(1), parts, |first, out| {
+        for (b, out) in out.chunks_mut((n * row).max(1)).enumerate() {
+            let b = first + b;
+            if b >= batch {
+                break;
+            }
+            for h in 0..heads {
+                for t in 0..n {
+                    let source = &from[(b * heads + h) * per_head + t * width..][..width];
+                    let target = &mut out[t * row + h / group * width..][..width];
+                    if group == 1 {
+                        target.copy_from_slice(source);
+                    } else {
+                        for (target, &source) in target.iter_mut().zip(source) {
+                            *target += source;
+                        }
                     }
                 }
             }
         }
-    }
+    });
 }
 
 impl CustomOp3 for Attention {

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use crate::error::shape_error;
+use crate::leaves;
 use crate::linear::storage_dtype;
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, tensor, with_slice};
@@ -84,24 +85,25 @@ impl CustomOp2 for Lookup {
         &self,
         table: &Tensor,
         ids: &Tensor,
-        _out: &Tensor,
+        out: &Tensor,
         dout: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (_, width) = table.dims2()?;
         let ids = ids.to_vec1::<u32>()?;
         let dout = dout.contiguous()?;
         for_real!(self.name(), table.dtype(), T => {
-            let mut dtable = vec![T::ZERO; table.elem_count()];
-            with_slice::<T, _>(self.name(), &dout, |dout| {
-                for (&id, dout) in ids.iter().zip(dout.chunks(width.max(1))) {
-                    let row = &mut dtable[id as usize * width..][..width];
-                    for (sum, &value) in row.iter_mut().zip(dout) {
-                        *sum += value;
+            let dtable = leaves::gradient::<T>(out, table, |dtable, _| {
+                with_slice::<T, _>(self.name(), &dout, |dout| {
+                    for (&id, dout) in ids.iter().zip(dout.chunks(width.max(1))) {
+                        let row = &mut dtable[id as usize * width..][..width];
+                        for (sum, &value) in row.iter_mut().zip(dout) {
+                            *sum += value;
+                        }
                     }
-                }
-                Ok(())
+                    Ok(())
+                })
             })?;
-            Ok((Some(tensor(dtable, table.dims())?), None))
+            Ok((dtable, None))
         })
     }
 }

@@ -404,9 +404,10 @@ mod tests {
                     for (j, &got) in out[..n].iter().enumerate() {
                         let dot = a[i * k..][..k].iter().zip(&b[j * k..][..k]);
                         let want = dot.map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
-                        // Sums of k products below 1: a few units in the last place of k.
+                        // Sums of k products below 1: some units in the last place of k (these
+                        // numbers are no noise: partial sums grow, and round one way).
                         let error = (f64::from(got - start) - want).abs();
-                        prop_assert!(error < 1e-6 * k as f64 + 2e-6, "{got} {want}");
+                        prop_assert!(error < 4e-6 * k as f64 + 2e-6, "{got} {want}");
                     }
                 }
                 Ok(())

@@ -7,9 +7,10 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use crate::activation::Activation;
 use crate::error::shape_error;
-use crate::linear::{Linear, storage_dtype};
+use crate::linear::{Input, Linear, linear_concat, multiply, storage_dtype};
 use crate::real::Real;
-use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::storage::{contiguous, for_real, tensor, with_slice};
+use crate::trained_linear::{Before, trained_linear};
 
 /// Two linear maps side by side, one of them through an activation, multiplied, and mapped back.
 #[derive(Debug, Clone)]
@@ -52,6 +53,10 @@ impl GatedMlp {
                 .contiguous()?
                 .apply_op1(FrozenGatedMlp { mlp: self.clone(), hidden: OnceLock::new() });
         }
+        if x.device().is_cpu() {
+            let hidden = linear_concat(x, &[&self.gate, &self.up])?;
+            return trained_linear(&hidden, &[&self.down], Before::Gated(self.activation));
+        }
         self.composed(x)
     }
 
@@ -83,12 +88,11 @@ impl CustomOp1 for FrozenGatedMlp {
             let mut ups = vec![T::ZERO; rows * width];
             let mut out = vec![T::ZERO; rows * out_width];
             if rows > 0 {
-                gate.forward_slice(x, rows, &mut gates, width)?;
-                up.forward_slice(x, rows, &mut ups, width)?;
-                let mut product = gates.clone();
-                activation.apply(&mut product);
-                multiply(&mut product, &ups);
-                down.forward_slice(&product, rows, &mut out, out_width)?;
+                let x = Input::new(x, up.in_features());
+                gate.forward_slice(&x, &mut gates, width)?;
+                up.forward_slice(&x, &mut ups, width)?;
+                let product = Input::activated(&gates, width, *activation, Some(&ups));
+                down.forward_slice(&product, &mut out, out_width)?;
             }
             let keep = |values| Arc::new(T::to_cpu_storage_owned(values));
             // A second forward pass of the same instance cannot happen: one is made per call.
@@ -134,18 +138,10 @@ impl CustomOp1 for FrozenGatedMlp {
     }
 }
 
-fn multiply<T: Real>(values: &mut [T], by: &[T]) {
-    simd!({
-        for (value, &by) in values.iter_mut().zip(by) {
-            *value *= by;
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_gradient, assert_same, random, weight};
+    use crate::testing::{assert_f32_gradient, assert_gradient, assert_same, random, weight};
     use crate::weight::Weight;
 
     fn block(activation: Activation, hidden: usize) -> GatedMlp {
@@ -173,16 +169,25 @@ mod tests {
     fn trained_block_has_weight_gradients() {
         let inputs =
             [random(1, &[2, 3]), random(2, &[4, 3]), random(3, &[4, 3]), random(4, &[3, 4])];
-        assert_gradient(&inputs, |x| {
-            let map = |i: usize| Linear::new(Weight::from_tensor(x[i].clone()), None);
-            let mlp = GatedMlp {
-                gate: map(1)?,
-                up: map(2)?,
-                activation: Activation::Silu,
-                down: map(3)?,
-            };
-            mlp.forward(&x[0])
-        });
+        let block = |x: &[candle_core::Tensor]| {
+            let map = |i: usize| Linear::new(Weight::from_tensor(x[i].clone()), None).unwrap();
+            GatedMlp { gate: map(1), up: map(2), activation: Activation::Silu, down: map(3) }
+        };
+        assert_gradient(&inputs, |x| block(x).forward(&x[0]));
+        assert_same(&inputs, |x| block(x).forward(&x[0]), |x| block(x).composed(&x[0]));
+    }
+
+    #[test]
+    fn packed_block_agrees_with_double_precision() {
+        for (rows, hidden) in [(3, 64), (21, 50)] {
+            let constants =
+                [random(1, &[hidden, 32]), random(2, &[hidden, 32]), random(3, &[20, hidden])];
+            assert_f32_gradient(&random(4, &[rows, 32]), &constants, |x, weights| {
+                let map = |i: usize| Linear::new(weights[i].clone(), None);
+                let activation = Activation::Silu;
+                GatedMlp { gate: map(0)?, up: map(1)?, activation, down: map(2)? }.forward(x)
+            });
+        }
     }
 
     #[test]

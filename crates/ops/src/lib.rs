@@ -21,6 +21,8 @@
 
 pub mod activation;
 pub mod attention;
+pub mod conv1d;
+pub mod crf;
 pub mod dropout;
 pub mod embedding;
 pub mod error;
@@ -29,7 +31,9 @@ pub mod gradcheck;
 pub mod gradient;
 pub mod layer_norm;
 pub mod linear;
+pub mod loss;
 pub mod mlp;
+pub mod recurrent;
 pub mod rms_norm;
 pub mod rotary;
 pub mod softmax;
@@ -41,20 +45,28 @@ pub mod weight;
 mod testing;
 
 mod few_rows;
+mod leaves;
+mod lines;
 mod matmul;
+mod packed;
 mod real;
 mod storage;
+mod trained_linear;
 
 pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
+pub use conv1d::{Conv1d, glu, max_over_tokens};
+pub use crf::Crf;
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use error::{Error, Result};
 pub use gated_mlp::GatedMlp;
-pub use gradient::gradient;
+pub use gradient::{backward, gradient};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use loss::{CrossEntropy, cross_entropy};
 pub use mlp::Mlp;
+pub use recurrent::Recurrent;
 pub use rms_norm::RmsNorm;
 pub use rotary::Rotary;
 pub use softmax::{log_softmax, softmax};

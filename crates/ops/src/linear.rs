@@ -1,13 +1,17 @@
 //! The linear map `y = x Wᵀ + b`.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
+use crate::activation::Activation;
 use crate::error::shape_error;
-use crate::matmul::{View, product_nt_parallel, product_parallel};
+use crate::lines::{Lines, LinesBuf, Matrix};
+use crate::matmul::{View, packed_backward, packed_forward, product_nt_parallel, product_parallel};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
+use crate::trained_linear::{Before, trained_linear};
 use crate::weight::Weight;
 
 /// A linear map with an optional bias.
@@ -59,6 +63,11 @@ impl Linear {
         linear_concat(x, &[self])
     }
 
+    /// Weight and bias.
+    pub(crate) fn weights(&self) -> (&Weight, Option<&Weight>) {
+        (&self.weight, self.bias.as_ref())
+    }
+
     /// Both weights are constants in host memory.
     pub(crate) fn is_constant(&self) -> bool {
         self.weight.is_constant() && self.bias.as_ref().is_none_or(Weight::is_constant)
@@ -84,16 +93,23 @@ impl Linear {
     /// `out[rows, out_features] = x Wᵀ + b` on slices, `out` in rows of `out_stride`.
     pub(crate) fn forward_slice<T: Real>(
         &self,
-        x: &[T],
-        rows: usize,
+        x: &Input<'_, T>,
         out: &mut [T],
         out_stride: usize,
     ) -> Result<()> {
-        let (k, n) = (self.in_features(), self.out_features());
+        let (rows, k, n) = (x.rows, self.in_features(), self.out_features());
+        let bias = self.bias.as_ref().map(constant::<T>).transpose()?;
+        if let Some(weight) = self.weight.lines()
+            && let Some(x) = x.lines()
+            && let Some(out) = T::as_f32_mut(out)
+        {
+            packed_forward((rows, k, n), x, weight, bias.and_then(T::as_f32), out, out_stride);
+            return Ok(());
+        }
         let weight = constant::<T>(&self.weight)?;
+        let x = x.plain();
         product_nt_parallel((rows, k, n), View::rows(x, k), View::rows(weight, k), out, out_stride);
-        if let Some(bias) = &self.bias {
-            let bias = constant::<T>(bias)?;
+        if let Some(bias) = bias {
             simd!({
                 for row in out.chunks_mut(out_stride).take(rows) {
                     for (value, &bias) in row.iter_mut().zip(bias) {
@@ -114,12 +130,86 @@ impl Linear {
         accumulate: bool,
         dx: &mut [T],
     ) -> Result<()> {
-        let (k, n) = (self.out_features(), self.in_features());
+        let (n, k) = (self.out_features(), self.in_features());
+        if let Some(weight) = self.weight.lines()
+            && let Some(data) = T::as_f32(dy)
+            && let Some(dx) = T::as_f32_mut(dx)
+        {
+            let dy = Matrix { data, rows, columns: n, stride: dy_stride };
+            let dy = LinesBuf::along_columns(dy);
+            packed_backward((rows, n, k), dy.as_lines(), weight, accumulate, dx);
+            return Ok(());
+        }
         let weight = constant::<T>(&self.weight)?;
-        let (dy, weight) = (View::rows(dy, dy_stride), View::rows(weight, n));
-        product_parallel((rows, k, n), dy, weight, accumulate, dx, n);
+        let (dy, weight) = (View::rows(dy, dy_stride), View::rows(weight, k));
+        product_parallel((rows, n, k), dy, weight, accumulate, dx, k);
         Ok(())
     }
+}
+
+/// Rows that go into one or several maps, packed at most once.
+pub(crate) struct Input<'a, T: Real> {
+    rows: usize,
+    columns: usize,
+    x: &'a [T],
+    /// `x ↦ f(x) ⊙ times`, which is fused with packing.
+    map: Option<(Activation, Option<&'a [T]>)>,
+    plain: OnceCell<Vec<T>>,
+    lines: OnceCell<LinesBuf>,
+}
+
+impl<'a, T: Real> Input<'a, T> {
+    /// `x: [.., columns]`.
+    pub(crate) fn new(x: &'a [T], columns: usize) -> Self {
+        let rows = x.len() / columns.max(1);
+        Self { rows, columns, x, map: None, plain: OnceCell::new(), lines: OnceCell::new() }
+    }
+
+    /// `activation(x) ⊙ times`, both `[.., columns]`.
+    pub(crate) fn activated(
+        x: &'a [T],
+        columns: usize,
+        activation: Activation,
+        times: Option<&'a [T]>,
+    ) -> Self {
+        Self { map: Some((activation, times)), ..Self::new(x, columns) }
+    }
+
+    fn plain(&self) -> &[T] {
+        let Some((activation, times)) = self.map else { return self.x };
+        self.plain.get_or_init(|| {
+            let mut values = self.x.to_vec();
+            activation.apply(&mut values);
+            if let Some(times) = times {
+                multiply(&mut values, times);
+            }
+            values
+        })
+    }
+
+    fn lines(&self) -> Option<Lines<'_>> {
+        let matrix = |data| {
+            let (rows, columns) = (self.rows, self.columns);
+            T::as_f32(data).map(|data| Matrix { data, rows, columns, stride: columns })
+        };
+        let x = matrix(self.x)?;
+        let lines = self.lines.get_or_init(|| match self.map {
+            None => LinesBuf::along_rows(x, |_| (), None),
+            Some((activation, times)) => {
+                LinesBuf::along_rows(x, |part| activation.apply(part), times.and_then(matrix))
+            }
+        });
+        Some(lines.as_lines())
+    }
+}
+
+/// `values ⊙ by`.
+pub(crate) fn multiply<T: Real>(values: &mut [T], by: &[T]) {
+    simd!({
+        for (value, &by) in values.iter_mut().zip(by) {
+            *value *= by;
+        }
+    });
 }
 
 fn constant<T: Real>(weight: &Weight) -> Result<&[T]> {
@@ -147,25 +237,13 @@ pub fn linear_concat(x: &Tensor, maps: &[&Linear]) -> Result<Tensor> {
         let maps: Vec<Linear> = maps.iter().map(|&map| map.clone()).collect();
         return x.contiguous()?.apply_op1(FrozenLinear { maps: maps.into() });
     }
-    let parts = maps.iter().map(|map| map.forward_tracked(x)).collect::<Result<Vec<_>>>()?;
+    if x.device().is_cpu() {
+        return trained_linear(x, maps, Before::Nothing);
+    }
+    let parts = maps.iter().map(|map| map.composed(x)).collect::<Result<Vec<_>>>()?;
     match parts.as_slice() {
         [one] => Ok(one.clone()),
         many => Tensor::cat(many, candle_core::D::Minus1),
-    }
-}
-
-impl Linear {
-    /// The map with weights that are tensors: on the CPU with our own backward for all three.
-    fn forward_tracked(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
-            return self.composed(x);
-        }
-        let weight = self.weight.to_tensor(x.device())?;
-        let bias = match &self.bias {
-            Some(bias) => bias.to_tensor(x.device())?,
-            None => Tensor::zeros(self.out_features(), x.dtype(), x.device())?,
-        };
-        x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, TrainedLinear)
     }
 }
 
@@ -192,9 +270,10 @@ impl CustomOp1 for FrozenLinear {
             let rows = x.len() / self.maps[0].in_features().max(1);
             let mut out = vec![T::ZERO; rows * total];
             let mut column = 0;
+            let x = Input::new(x, self.maps[0].in_features());
             for map in self.maps.iter() {
                 if rows > 0 {
-                    map.forward_slice(x, rows, &mut out[column..], total)?;
+                    map.forward_slice(&x, &mut out[column..], total)?;
                 }
                 column += map.out_features();
             }
@@ -226,96 +305,6 @@ impl CustomOp1 for FrozenLinear {
     }
 }
 
-/// The linear map with all of `x`, `W`, `b` tracked: for training.
-struct TrainedLinear;
-
-impl CustomOp3 for TrainedLinear {
-    fn name(&self) -> &'static str {
-        "linear (trained)"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (n, k) = weight_layout.shape().dims2()?;
-        for_real!(self.name(), storage_dtype(x), T => {
-            let x = contiguous::<T>(self.name(), x, x_layout)?;
-            let weight = contiguous::<T>(self.name(), weight, weight_layout)?;
-            let bias = contiguous::<T>(self.name(), bias, bias_layout)?;
-            let rows = x.len() / k.max(1);
-            let mut out = vec![T::ZERO; rows * n];
-            product_nt_parallel((rows, k, n), View::rows(x, k), View::rows(weight, k), &mut out, n);
-            for row in out.chunks_mut(n.max(1)) {
-                for (value, &bias) in row.iter_mut().zip(bias) {
-                    *value += bias;
-                }
-            }
-            let mut dims = x_layout.dims().to_vec();
-            if let Some(last) = dims.last_mut() {
-                *last = n;
-            }
-            Ok((T::to_cpu_storage_owned(out), Shape::from(dims)))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let dy = dy.contiguous()?;
-        let (n, k) = weight.dims2()?;
-        let name = self.name();
-        for_real!(name, x.dtype(), T => {
-            with_slice::<T, _>(name, &dy, |dy| {
-                let rows = dy.len() / n.max(1);
-                let dy_view = View::rows(dy, n);
-                let dx = if x.track_op() {
-                    with_slice::<T, _>(name, weight, |weight| {
-                        let mut dx = vec![T::ZERO; rows * k];
-                        let weight = View::rows(weight, k);
-                        product_parallel((rows, n, k), dy_view, weight, false, &mut dx, k);
-                        tensor(dx, x.dims()).map(Some)
-                    })?
-                } else {
-                    None
-                };
-                let dw = if weight.track_op() {
-                    with_slice::<T, _>(name, x, |x| {
-                        let mut dw = vec![T::ZERO; n * k];
-                        let (dy, x) = (dy_view.transposed(), View::rows(x, k));
-                        product_parallel((n, rows, k), dy, x, false, &mut dw, k);
-                        tensor(dw, (n, k)).map(Some)
-                    })?
-                } else {
-                    None
-                };
-                let db = if bias.track_op() {
-                    let mut db = vec![T::ZERO; n];
-                    for row in dy.chunks(n.max(1)) {
-                        for (sum, &value) in db.iter_mut().zip(row) {
-                            *sum += value;
-                        }
-                    }
-                    Some(tensor(db, n)?)
-                } else {
-                    None
-                };
-                Ok((dx, dw, db))
-            })
-        })
-    }
-}
-
 pub(crate) fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
     use candle_core::backend::BackendStorage;
     storage.dtype()
@@ -324,7 +313,9 @@ pub(crate) fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_gradient, assert_same, constant, random, weight};
+    use crate::testing::{
+        assert_f32_gradient, assert_gradient, assert_same, constant, random, weight,
+    };
     use proptest::prelude::*;
 
     #[test]
@@ -361,6 +352,23 @@ mod tests {
             let frozen = Linear::new(constant(&inputs[1]), Some(constant(&inputs[2]))).unwrap();
             assert_same(&inputs[..1], |x| frozen.forward(&x[0]), |x| {
                 x[0].matmul(&inputs[1].t()?)?.broadcast_add(&inputs[2])
+            });
+        }
+    }
+
+    #[test]
+    fn packed_maps_agree_with_double_precision() {
+        // Widths that are whole lines and that are not; one map too narrow to be packed.
+        for (rows, widths) in [(1, [32, 48, 16]), (7, [33, 50, 3]), (40, [19, 100, 21])] {
+            let constants = [
+                random(1, &[widths[1], widths[0]]),
+                random(2, &[widths[1]]),
+                random(3, &[widths[2], widths[0]]),
+            ];
+            assert_f32_gradient(&random(4, &[rows, widths[0]]), &constants, |x, weights| {
+                let first = Linear::new(weights[0].clone(), Some(weights[1].clone()))?;
+                let second = Linear::new(weights[2].clone(), None)?;
+                linear_concat(x, &[&first, &second])
             });
         }
     }

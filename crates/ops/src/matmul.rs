@@ -1,8 +1,9 @@
-//! Matrix products on slices: the `gemm` crate, and a kernel of our own where it is weak.
-//!
-//! A weight is kept once, as stored: `[out, in]`, row-major.
+//! Matrix products on slices: packed weights, the `gemm` crate, and a kernel of our own for few
+//! rows of what is not packed.
 
 use crate::few_rows::{self, Rows, RowsMut};
+use crate::lines::Lines;
+use crate::packed::{self, Product, Store};
 use crate::real::Real;
 use crate::threads;
 
@@ -156,6 +157,52 @@ pub(crate) fn product_parallel<T: Real>(
     });
 }
 
+/// `out[rows, n] = x Wᵀ + bias` of packed operands, with the columns of `out` split over threads.
+pub(crate) fn packed_forward(
+    (rows, k, n): (usize, usize, usize),
+    x: Lines<'_>,
+    weight: Lines<'_>,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    split_columns((rows, k, n), out, out_stride, |columns, out| {
+        let bias = bias.map(|bias| &bias[columns.clone()]);
+        packed::product(Product {
+            a: x,
+            b: weight,
+            terms: k,
+            rows: 0..rows,
+            columns,
+            store: Store::Rows { bias },
+            out,
+            stride: out_stride,
+        });
+    });
+}
+
+/// `dx[rows, k] = dy W`, or `+=`, of packed operands, with the columns of `dx` split over threads.
+pub(crate) fn packed_backward(
+    (rows, n, k): (usize, usize, usize),
+    dy: Lines<'_>,
+    weight: Lines<'_>,
+    accumulate: bool,
+    dx: &mut [f32],
+) {
+    split_columns((rows, n, k), dx, k, |columns, dx| {
+        packed::product(Product {
+            a: weight,
+            b: dy,
+            terms: n,
+            rows: columns,
+            columns: 0..rows,
+            store: Store::Columns { accumulate },
+            out: dx,
+            stride: k,
+        });
+    });
+}
+
 /// Calls `f` for disjoint column ranges of a row-major `[m, n]` matrix, in parallel if the work
 /// pays for it. `f` gets the slice that starts at its first column.
 fn split_columns<T: Real>(
@@ -187,7 +234,7 @@ fn split_columns<T: Real>(
                 // SAFETY: the slice starts inside `out` and ends with it. Slices of different
                 // parts overlap as address ranges, but each part writes only its own columns
                 // and reads (when accumulating) only those; the closures are this module's
-                // two above, and keep to that because `product` touches `columns.len()` columns.
+                // four above, and keep to that because both products touch `columns.len()` columns.
                 #[expect(unsafe_code, reason = "interleaved columns cannot be split safely")]
                 let part = unsafe {
                     std::slice::from_raw_parts_mut(
@@ -210,6 +257,7 @@ unsafe impl<T: Send> Sync for SendPtr<T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lines::{LinesBuf, Matrix};
 
     #[test]
     fn columns_split_over_threads_agree_exactly() {
@@ -225,6 +273,24 @@ mod tests {
             pool.install(|| product_parallel((m, k, n), va, vt, true, &mut split, n));
             product((m, k, n), 1.0, va, vt, true, &mut whole, n);
             assert_eq!(split, whole, "{m} {k} {n}");
+
+            let matrix = |data, rows, columns| Matrix { data, rows, columns, stride: columns };
+            let weight = LinesBuf::kept_along_columns(matrix(&b, n, k));
+            let forward = || {
+                let mut out = vec![0.0; m * n];
+                let x = LinesBuf::along_rows(matrix(&a, m, k), |_| (), None);
+                packed_forward((m, k, n), x.as_lines(), weight.as_lines(), None, &mut out, n);
+                out
+            };
+            let split = pool.install(forward);
+            assert_eq!(split, threads::serial(forward), "{m} {k} {n}");
+            let backward = || {
+                let mut dx = vec![0.0; m * k];
+                let dy = LinesBuf::along_columns(matrix(&split, m, n));
+                packed_backward((m, n, k), dy.as_lines(), weight.as_lines(), false, &mut dx);
+                dx
+            };
+            assert_eq!(pool.install(backward), threads::serial(backward), "{m} {k} {n}");
         }
     }
 }

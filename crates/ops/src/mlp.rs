@@ -9,9 +9,10 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use crate::activation::Activation;
 use crate::error::shape_error;
-use crate::linear::{Linear, storage_dtype};
+use crate::linear::{Input, Linear, storage_dtype};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, tensor, with_slice};
+use crate::trained_linear::{Before, trained_linear};
 
 /// Two linear maps with an activation between them.
 #[derive(Debug, Clone)]
@@ -47,6 +48,10 @@ impl Mlp {
                 .contiguous()?
                 .apply_op1(FrozenMlp { mlp: self.clone(), hidden: OnceLock::new() });
         }
+        if x.device().is_cpu() {
+            let hidden = self.up.forward(x)?;
+            return trained_linear(&hidden, &[&self.down], Before::Activation(self.activation));
+        }
         self.composed(x)
     }
 
@@ -76,10 +81,9 @@ impl CustomOp1 for FrozenMlp {
             let mut hidden = vec![T::ZERO; rows * width];
             let mut out = vec![T::ZERO; rows * out_width];
             if rows > 0 {
-                up.forward_slice(x, rows, &mut hidden, width)?;
-                let mut active = hidden.clone();
-                activation.apply(&mut active);
-                down.forward_slice(&active, rows, &mut out, out_width)?;
+                up.forward_slice(&Input::new(x, up.in_features()), &mut hidden, width)?;
+                let active = Input::activated(&hidden, width, *activation, None);
+                down.forward_slice(&active, &mut out, out_width)?;
             }
             // A second forward pass of the same instance cannot happen: one is made per call.
             let _ = self.hidden.set(Arc::new(T::to_cpu_storage_owned(hidden)));
@@ -117,7 +121,7 @@ impl CustomOp1 for FrozenMlp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_gradient, assert_same, random, weight};
+    use crate::testing::{assert_f32_gradient, assert_gradient, assert_same, random, weight};
 
     #[test]
     fn fused_block_is_the_three_operations() {
@@ -132,6 +136,39 @@ mod tests {
             if activation != Activation::Relu {
                 assert_gradient(&[x], |x| mlp.forward(&x[0]));
             }
+        }
+    }
+
+    #[test]
+    fn trained_block_has_all_gradients() {
+        let dims = [vec![2, 3, 5], vec![9, 5], vec![9], vec![4, 9], vec![4]];
+        let inputs: Vec<_> = dims.iter().zip(1..).map(|(dims, seed)| random(seed, dims)).collect();
+        let block = |x: &[candle_core::Tensor]| {
+            let map = |i: usize| {
+                let [weight, bias] = [i, i + 1].map(|i| crate::Weight::from_tensor(x[i].clone()));
+                Linear::new(weight, Some(bias)).unwrap()
+            };
+            Mlp { up: map(1), activation: Activation::GeluTanh, down: map(3) }
+        };
+        assert_gradient(&inputs, |x| block(x).forward(&x[0]));
+        assert_same(&inputs, |x| block(x).forward(&x[0]), |x| block(x).composed(&x[0]));
+        // Without gradients of the weights too.
+        assert_gradient(&inputs[..1], |x| block(&inputs).forward(&x[0]));
+    }
+
+    #[test]
+    fn packed_block_agrees_with_double_precision() {
+        for (rows, hidden) in [(3, 64), (21, 50)] {
+            let constants = [
+                random(1, &[hidden, 32]),
+                random(2, &[hidden]),
+                random(3, &[20, hidden]),
+                random(4, &[20]),
+            ];
+            assert_f32_gradient(&random(5, &[rows, 32]), &constants, |x, weights| {
+                let map = |i: usize| Linear::new(weights[i].clone(), Some(weights[i + 1].clone()));
+                Mlp { up: map(0)?, activation: Activation::Gelu, down: map(2)? }.forward(x)
+            });
         }
     }
 

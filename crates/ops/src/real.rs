@@ -40,6 +40,10 @@ pub(crate) trait Real:
 
     /// The elements of a constant weight, if they are of this type.
     fn constant(weight: &Weight) -> Option<&[Self]>;
+    /// A constant weight that takes over the elements.
+    fn into_constant(elements: Vec<Self>, shape: &[usize]) -> candle_core::Result<Weight>;
+    /// The elements of storage of this type.
+    fn owned(storage: candle_core::CpuStorage) -> candle_core::Result<Vec<Self>>;
     /// The slice itself where `Self` is `f32`: specialisation without `unsafe`.
     fn as_f32(data: &[Self]) -> Option<&[f32]>;
     fn as_f32_mut(data: &mut [Self]) -> Option<&mut [f32]>;
@@ -80,6 +84,15 @@ impl Real for f64 {
     }
     fn constant(weight: &Weight) -> Option<&[Self]> {
         weight.elements_f64()
+    }
+    fn into_constant(elements: Vec<Self>, shape: &[usize]) -> candle_core::Result<Weight> {
+        Weight::from_f64(std::sync::Arc::new(elements), shape)
+    }
+    fn owned(storage: candle_core::CpuStorage) -> candle_core::Result<Vec<Self>> {
+        match storage {
+            candle_core::CpuStorage::F64(values) => Ok(values),
+            _ => candle_core::bail!("expected f64 elements"),
+        }
     }
     #[inline(always)]
     fn as_f32(_: &[Self]) -> Option<&[f32]> {
@@ -122,6 +135,15 @@ impl Real for f32 {
     }
     fn constant(weight: &Weight) -> Option<&[Self]> {
         weight.elements_f32()
+    }
+    fn into_constant(elements: Vec<Self>, shape: &[usize]) -> candle_core::Result<Weight> {
+        Weight::from_f32(std::sync::Arc::new(elements), shape)
+    }
+    fn owned(storage: candle_core::CpuStorage) -> candle_core::Result<Vec<Self>> {
+        match storage {
+            candle_core::CpuStorage::F32(values) => Ok(values),
+            _ => candle_core::bail!("expected f32 elements"),
+        }
     }
     #[inline(always)]
     fn as_f32(data: &[Self]) -> Option<&[f32]> {

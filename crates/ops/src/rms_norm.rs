@@ -2,13 +2,14 @@
 
 use std::sync::OnceLock;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 
 use crate::error::shape_error;
-use crate::layer_norm::constant;
+use crate::layer_norm::{constant, sum_over_rows};
 use crate::linear::storage_dtype;
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, lane_sum, simd, tensor, with_slice};
+use crate::threads;
 use crate::weight::Weight;
 
 /// `y = x / sqrt(mean(x²) + eps) * weight` over the last dimension.
@@ -43,12 +44,15 @@ impl RmsNorm {
         if x.dims().last() != Some(&width) {
             return Err(shape_error("rms norm", "last dimension of the input", width, x.dims()));
         }
-        if x.device().is_cpu() && self.weight.is_constant() {
-            let operation = Normalise { norm: self.clone(), scales: OnceLock::new() };
-            x.contiguous()?.apply_op1(operation)
-        } else {
-            self.composed(x)
+        if !x.device().is_cpu() {
+            return self.composed(x);
         }
+        let operation = Normalise { norm: self.clone(), scales: OnceLock::new() };
+        if self.weight.is_constant() {
+            return x.contiguous()?.apply_op1(operation);
+        }
+        let weight = self.weight.to_tensor(x.device())?.contiguous()?;
+        x.contiguous()?.apply_op2(&weight, operation)
     }
 
     /// The norm written with candle's own operations.
@@ -65,63 +69,155 @@ struct Normalise {
     scales: OnceLock<Vec<f64>>,
 }
 
+/// Multiply-adds that an element costs.
+const COST: usize = 4;
+
+impl Normalise {
+    fn forward<T: Real>(&self, x: &[T], weight: &[T]) -> Vec<T> {
+        let width = weight.len();
+        let mut out = x.to_vec();
+        let mut scales = vec![0.0; x.len() / width.max(1)];
+        let (count, eps) = (T::of(width as f64), T::of(self.norm.eps));
+        let parts = threads::parts_for(COST * x.len());
+        threads::split_two(&mut out, &mut scales, (width, 1), parts, |_, out, scales| {
+            simd!({
+                for (row, kept) in out.chunks_exact_mut(width.max(1)).zip(scales) {
+                    let mean_square = lane_sum(
+                        width,
+                        #[inline(always)]
+                        |i| row[i] * row[i],
+                    ) / count;
+                    let scale = T::ONE / (mean_square + eps).sqrt();
+                    *kept = scale.to_f64();
+                    for (value, &w) in row.iter_mut().zip(weight) {
+                        *value = *value * scale * w;
+                    }
+                }
+            });
+        });
+        let _ = self.scales.set(scales);
+        out
+    }
+
+    fn scales(&self) -> Result<&[f64]> {
+        match self.scales.get() {
+            Some(scales) => Ok(scales),
+            None => candle_core::bail!("rms norm: backward before forward"),
+        }
+    }
+
+    /// With x̂ = x s and h = dy * weight: dx = s (h - x̂ mean(h x̂)).
+    fn input_gradient<T: Real>(&self, x: &[T], weight: &[T], dy: &[T]) -> Result<Vec<T>> {
+        let scales = self.scales()?;
+        let width = weight.len();
+        let count = T::of(width as f64);
+        let mut dx = dy.to_vec();
+        let parts = threads::parts_for(COST * x.len());
+        threads::split_rows(&mut dx, width, parts, |first, dx| {
+            simd!({
+                for (row, dx) in dx.chunks_exact_mut(width.max(1)).enumerate() {
+                    let x = &x[(first + row) * width..][..width];
+                    let scale = T::of(scales[first + row]);
+                    for (dx, &w) in dx.iter_mut().zip(weight) {
+                        *dx *= w;
+                    }
+                    let mean_hx = lane_sum(
+                        width,
+                        #[inline(always)]
+                        |i| dx[i] * (x[i] * scale),
+                    ) / count;
+                    for (dx, &x) in dx.iter_mut().zip(x) {
+                        *dx = scale * (*dx - x * scale * mean_hx);
+                    }
+                }
+            });
+        });
+        Ok(dx)
+    }
+
+    /// Σ dy x̂
+    fn weight_gradient<T: Real>(&self, x: &[T], dy: &[T], width: usize) -> Result<Vec<T>> {
+        let scales = self.scales()?;
+        Ok(sum_over_rows(scales.len(), width, COST * width, |row, sums| {
+            let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
+            let scale = T::of(scales[row]);
+            simd!({
+                for ((sum, &x), &dy) in sums.iter_mut().zip(x).zip(dy) {
+                    *sum += dy * (x * scale);
+                }
+            });
+        }))
+    }
+}
+
 impl CustomOp1 for Normalise {
     fn name(&self) -> &'static str {
         "rms norm"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let width = self.norm.weight.shape()[0];
-        for_real!(self.name(), storage_dtype(storage), T => {
-            let x = contiguous::<T>(self.name(), storage, layout)?;
-            let weight = constant::<T>(&self.norm.weight)?;
-            let mut out = x.to_vec();
-            let mut scales = Vec::with_capacity(x.len() / width.max(1));
-            let (count, eps) = (T::of(width as f64), T::of(self.norm.eps));
-            simd!({
-                for row in out.chunks_exact_mut(width) {
-                    let mean_square = lane_sum(width, #[inline(always)] |i| row[i] * row[i]) / count;
-                    let scale = T::ONE / (mean_square + eps).sqrt();
-                    scales.push(scale.to_f64());
-                    for (value, &w) in row.iter_mut().zip(weight) {
-                        *value = *value * scale * w;
-                    }
-                }
-            });
-            let _ = self.scales.set(scales);
+        let name = CustomOp1::name(self);
+        for_real!(name, storage_dtype(storage), T => {
+            let x = contiguous::<T>(name, storage, layout)?;
+            let out = self.forward(x, constant::<T>(&self.norm.weight)?);
             Ok((T::to_cpu_storage_owned(out), layout.shape().clone()))
         })
     }
 
-    /// With x̂ = x s and h = dy * weight: dx = s (h - x̂ mean(h x̂)).
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let width = self.norm.weight.shape()[0];
         let dy = dy.contiguous()?;
-        let Some(scales) = self.scales.get() else {
-            candle_core::bail!("rms norm: backward before forward");
-        };
-        for_real!(self.name(), x.dtype(), T => {
+        let name = CustomOp1::name(self);
+        for_real!(name, x.dtype(), T => {
             let weight = constant::<T>(&self.norm.weight)?;
-            let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
-            with_slice::<T, _>(self.name(), x, |x| {
-                let count = T::of(width as f64);
-                simd!({
-                    let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width));
-                    for ((dx, x), &scale) in rows.zip(scales) {
-                        let scale = T::of(scale);
-                        for (dx, &w) in dx.iter_mut().zip(weight) {
-                            *dx *= w;
-                        }
-                        let mean_hx = lane_sum(width, #[inline(always)] |i| dx[i] * (x[i] * scale)) / count;
-                        for (dx, &x) in dx.iter_mut().zip(x) {
-                            *dx = scale * (*dx - x * scale * mean_hx);
-                        }
-                    }
-                });
-                Ok(())
+            let dx = with_slice::<T, _>(name, &dy, |dy| {
+                with_slice::<T, _>(name, x, |x| self.input_gradient(x, weight, dy))
             })?;
             tensor(dx, x.dims()).map(Some)
         })
+    }
+}
+
+/// With a weight that is trained.
+impl CustomOp2 for Normalise {
+    fn name(&self) -> &'static str {
+        "rms norm (trained)"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let name = CustomOp2::name(self);
+        for_real!(name, storage_dtype(x), T => {
+            let x = contiguous::<T>(name, x, x_layout)?;
+            let out = self.forward(x, contiguous::<T>(name, weight, weight_layout)?);
+            Ok((T::to_cpu_storage_owned(out), x_layout.shape().clone()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dy = dy.contiguous()?;
+        let name = CustomOp2::name(self);
+        for_real!(name, x.dtype(), T => with_slice::<T, _>(name, &dy, |dy| {
+            with_slice::<T, _>(name, x, |values| with_slice::<T, _>(name, weight, |weights| {
+                let dx = x.track_op().then(|| {
+                    tensor(self.input_gradient(values, weights, dy)?, x.dims())
+                });
+                let dweight = weight.track_op().then(|| {
+                    tensor(self.weight_gradient(values, dy, weights.len())?, weight.dims())
+                });
+                Ok((dx.transpose()?, dweight.transpose()?))
+            }))
+        }))
     }
 }
 
@@ -148,8 +244,8 @@ mod tests {
     #[test]
     fn trained_norm_has_weight_gradients() {
         let inputs = [random(1, &[3, 6]), random(2, &[6])];
-        assert_gradient(&inputs, |x| {
-            RmsNorm::new(Weight::from_tensor(x[1].clone()), 1e-5)?.forward(&x[0])
-        });
+        let norm = |x: &[Tensor]| RmsNorm::new(Weight::from_tensor(x[1].clone()), 1e-5).unwrap();
+        assert_gradient(&inputs, |x| norm(x).forward(&x[0]));
+        assert_same(&inputs, |x| norm(x).forward(&x[0]), |x| norm(x).composed(&x[0]));
     }
 }

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithD
 use crate::linear::storage_dtype;
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, lane_max, lane_sum, simd, tensor, with_slice};
+use crate::threads;
 
 /// `e^x / Σ e^x` over the last dimension; rows sum to 1. A row that is all -∞ gives zeros, so
 /// that a fully masked row carries no NaN.
@@ -78,6 +79,14 @@ fn width(layout: &Layout) -> usize {
     layout.dims().last().copied().unwrap_or(1).max(1)
 }
 
+/// Runs `f` on stretches of whole rows, with the index of the first, in parallel if that pays.
+fn each_row<T: Real>(values: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    /// Multiply-adds that an element costs.
+    const COST: usize = 16;
+    let parts = threads::parts_for(COST * values.len());
+    threads::split_rows(values, width, parts, f);
+}
+
 struct Softmax;
 
 impl CustomOp1 for Softmax {
@@ -88,10 +97,12 @@ impl CustomOp1 for Softmax {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         for_real!(self.name(), storage_dtype(storage), T => {
             let mut out = contiguous::<T>(self.name(), storage, layout)?.to_vec();
-            simd!({
-                for row in out.chunks_mut(width(layout)) {
-                    softmax_row(row);
-                }
+            each_row(&mut out, width(layout), |_, out| {
+                simd!({
+                    for row in out.chunks_mut(width(layout)) {
+                        softmax_row(row);
+                    }
+                });
             });
             Ok((T::to_cpu_storage_owned(out), layout.shape().clone()))
         })
@@ -103,10 +114,13 @@ impl CustomOp1 for Softmax {
             let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
             let width = width(y.layout());
             with_slice::<T, _>(self.name(), y, |y| {
-                simd!({
-                    for (y, dx) in y.chunks(width).zip(dx.chunks_mut(width)) {
-                        softmax_backward_row(y, dx);
-                    }
+                each_row(&mut dx, width, |first, dx| {
+                    simd!({
+                        let rows = y[first * width..].chunks(width).zip(dx.chunks_mut(width));
+                        for (y, dx) in rows {
+                            softmax_backward_row(y, dx);
+                        }
+                    });
                 });
                 Ok(())
             })?;
@@ -125,14 +139,16 @@ impl CustomOp1 for LogSoftmax {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         for_real!(self.name(), storage_dtype(storage), T => {
             let mut out = contiguous::<T>(self.name(), storage, layout)?.to_vec();
-            simd!({
-                for row in out.chunks_mut(width(layout)) {
-                    let max = lane_max(row);
-                    let log_sum = lane_sum(row.len(), #[inline(always)] |i| (row[i] - max).exp()).ln() + max;
-                    for value in row.iter_mut() {
-                        *value -= log_sum;
+            each_row(&mut out, width(layout), |_, out| {
+                simd!({
+                    for row in out.chunks_mut(width(layout)) {
+                        let max = lane_max(row);
+                        let log_sum = lane_sum(row.len(), #[inline(always)] |i| (row[i] - max).exp()).ln() + max;
+                        for value in row.iter_mut() {
+                            *value -= log_sum;
+                        }
                     }
-                }
+                });
             });
             Ok((T::to_cpu_storage_owned(out), layout.shape().clone()))
         })
@@ -145,13 +161,16 @@ impl CustomOp1 for LogSoftmax {
             let mut dx = with_slice::<T, _>(self.name(), &dy, |dy| Ok(dy.to_vec()))?;
             let width = width(y.layout());
             with_slice::<T, _>(self.name(), y, |y| {
-                simd!({
-                    for (y, dx) in y.chunks(width).zip(dx.chunks_mut(width)) {
-                        let sum = lane_sum(dx.len(), #[inline(always)] |i| dx[i]);
-                        for (dx, &y) in dx.iter_mut().zip(y) {
-                            *dx -= y.exp() * sum;
+                each_row(&mut dx, width, |first, dx| {
+                    simd!({
+                        let rows = y[first * width..].chunks(width).zip(dx.chunks_mut(width));
+                        for (y, dx) in rows {
+                            let sum = lane_sum(dx.len(), #[inline(always)] |i| dx[i]);
+                            for (dx, &y) in dx.iter_mut().zip(y) {
+                                *dx -= y.exp() * sum;
+                            }
                         }
-                    }
+                    });
                 });
                 Ok(())
             })?;

@@ -64,3 +64,26 @@ pub(crate) fn split_rows<T: Send>(
         }
     });
 }
+
+/// [`split_rows`] of two arrays with as many rows, of `widths` (the second not 0) elements each.
+pub(crate) fn split_two<A: Send, B: Send>(
+    a: &mut [A],
+    b: &mut [B],
+    widths: (usize, usize),
+    parts: usize,
+    f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
+) {
+    let rows = b.len().checked_div(widths.1).unwrap_or(0);
+    if parts <= 1 || rows <= 1 || widths.0 == 0 {
+        f(0, a, b);
+        return;
+    }
+    let per_part = rows.div_ceil(parts);
+    rayon::scope(|scope| {
+        let f = &f;
+        let chunks = a.chunks_mut(per_part * widths.0).zip(b.chunks_mut(per_part * widths.1));
+        for (part, (a, b)) in chunks.enumerate() {
+            scope.spawn(move |_| serial(|| f(part * per_part, a, b)));
+        }
+    });
+}

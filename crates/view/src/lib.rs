@@ -12,6 +12,7 @@
 //! - Colour is never the only sign.
 
 pub mod convert;
+pub mod evaluation;
 pub mod palette;
 pub mod render;
 pub mod wire;

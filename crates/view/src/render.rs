@@ -12,6 +12,7 @@
 
 pub mod attack;
 pub mod csv;
+pub mod curves;
 pub mod html;
 pub mod json;
 pub mod svg;

@@ -3,19 +3,24 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use glossator_models::classic::ARCHITECTURES;
 use glossator_models::{
     BUNDLED, FAMILIES, Family, LoadOptions, Model, ModelInfo, Problem, Site, Task, load_bundled,
+    registry,
 };
 
 use crate::args::{ModelsArgs, ModelsCommand};
+use crate::commands::get;
 use crate::commands::methods::print;
 use crate::exit::{Exit, Stop, printable};
+use crate::installed;
 use crate::model::Source;
 
 pub(crate) fn run(args: &ModelsArgs) -> Result<Exit, Stop> {
     match &args.command {
         None => list(),
         Some(ModelsCommand::Inspect { model, download }) => inspect(model, download.asked()),
+        Some(ModelsCommand::Get(args)) => get::run(args),
     }
 }
 
@@ -39,12 +44,32 @@ fn list() -> Result<Exit, Stop> {
             info.labels.names.join(", "),
         );
     }
+    let installed = installed::all();
+    let others: Vec<_> = installed
+        .iter()
+        .filter(|(name, _)| !BUNDLED.iter().any(|bundled| bundled.id == name))
+        .collect();
+    if !others.is_empty() {
+        out.push_str("\nModels that are here (--model NAME):\n");
+        for (name, dir) in others {
+            let what = match registry::identify(dir) {
+                Ok((family, task)) => format!("{} of family {}", task.id(), family.id),
+                Err(error) => printable(&error.to_string()),
+            };
+            let _ = writeln!(out, "  {}  {what}", printable(name));
+        }
+    }
+    out.push_str("\nMore models by name: `glossator models get`\n");
     out.push_str("\nFamilies (--model DIR, a Hugging Face model directory) with their tasks:\n");
     let widest = FAMILIES.iter().map(|family| family.id.len()).max().unwrap_or(0);
     for family in FAMILIES {
         let _ = writeln!(out, "  {:widest$}  {}", family.id, family.name);
         let tasks: Vec<_> = family.tasks().into_iter().map(Task::id).collect();
         out.push_str(&wrapped(&tasks.join(", "), widest + 4));
+    }
+    out.push_str("\nArchitectures to train anew (glossator train --from NAME):\n");
+    for architecture in ARCHITECTURES {
+        let _ = writeln!(out, "  {:22}  {}", architecture.id, architecture.summary);
     }
     out.push_str("\n`glossator models inspect DIR` tells what a directory holds.\n");
     print(&out)

@@ -20,6 +20,7 @@ pub(crate) fn glossator(args: &[&str]) -> Command {
     command.env("LC_ALL", "C.UTF-8");
     // Whatever this machine has in its cache is not part of a test.
     command.env("HF_HUB_CACHE", "no-cache");
+    command.env("XDG_DATA_HOME", "no-data").env_remove("GLOSSATOR_MODELS");
     command
 }
 

@@ -32,7 +32,7 @@ impl Decide for QuestionAnswering {
                 "give the question with --question TEXT",
             ));
         };
-        let mut whole = model.tokenizer().encode_pair(question, &input.text)?;
+        let mut whole = model.encode_pair(question, &input.text)?;
         for (field, name) in whole.fields.iter_mut().zip(["question", "context"]) {
             name.clone_into(&mut field.name);
         }
@@ -180,7 +180,8 @@ fn located(encoding: &Encoding, text: &str) -> Result<Located> {
 
 /// The places where an answer can begin and end: the context's tokens, and the first token of all,
 /// which says that there is no answer.
-pub(crate) fn choices(encoding: &Encoding) -> Vec<usize> {
+#[must_use]
+pub fn choices(encoding: &Encoding) -> Vec<usize> {
     let is_choice = |&t: &usize| {
         let token = &encoding.tokens[t];
         if token.special { t == 0 } else { token.field == CONTEXT }
@@ -188,8 +189,12 @@ pub(crate) fn choices(encoding: &Encoding) -> Vec<usize> {
     (0..encoding.tokens.len()).filter(is_choice).collect()
 }
 
-/// Windows over the context, each with the whole question, that overlap by `stride` tokens.
-fn windows(whole: Encoding, limit: usize, stride: usize) -> Result<Vec<Encoding>> {
+/// Windows over the context, each with the whole question, that overlap by `stride` tokens: `whole`
+/// is the question and the context, and a window has at most `limit` tokens.
+///
+/// # Errors
+/// If the question alone is as long as a window.
+pub fn windows(whole: Encoding, limit: usize, stride: usize) -> Result<Vec<Encoding>> {
     if whole.tokens.len() <= limit {
         return Ok(vec![whole]);
     }

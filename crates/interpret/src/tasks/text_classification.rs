@@ -22,7 +22,7 @@ impl Decide for TextClassification {
     ) -> Result<Vec<Encoding>> {
         no_continuation(input, "a classifier")?;
         let encoding = match &input.pair {
-            Some(pair) => model.tokenizer().encode_pair(&input.text, pair)?,
+            Some(pair) => model.encode_pair(&input.text, pair)?,
             None => model.tokenizer().encode(&input.text)?,
         };
         Ok(vec![model.fit(encoding, options.truncate)?])

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use glossator_models::{Encoding, Model, Task, Tokenizer};
+use glossator_ops::{DType, Device, Tensor};
 
 use super::{Decide, Input, TaskOptions, bad_input, no_continuation, no_pair};
 use crate::error::{Error, Result};
@@ -118,7 +119,8 @@ impl Decide for TokenClassification {
         let names = &model.info().labels.names;
         for (encoding, rows) in windows {
             let (mut open, mut merged) = (false, 0.0);
-            for unit in units(model.tokenizer(), encoding, rows, options.aggregation) {
+            let read = read(model, rows)?;
+            for unit in units(model.tokenizer(), encoding, &read, options.aggregation) {
                 let (place, label) = tag(names.get(unit.label).map_or("O", String::as_str));
                 let Some(&first) = unit.tokens.first() else { continue };
                 if place == Place::Outside {
@@ -185,6 +187,13 @@ impl Decide for TokenClassification {
                 ));
             }
         };
+        let chain = model.chain().is_some();
+        // In a chain, a label has no logit of its own that would decide: what decides is how
+        // probable the entity's labels are together.
+        let quantity = match quantity {
+            Quantity::Logit if chain => Quantity::LogProbability,
+            other => other,
+        };
         let chosen =
             entities.iter().filter(|entity| wanted.is_none_or(|label| label == entity.label));
         chosen
@@ -194,27 +203,51 @@ impl Decide for TokenClassification {
                     field: entity.field,
                     span: entity.span.clone(),
                 };
+                // Of a chain, all tokens have to be read.
+                let row = |i: usize| if chain { entity.tokens[i] } else { i };
                 let elements = entity.labels.iter().enumerate();
-                let outputs = elements.map(|(row, &column)| Element { row, column }).collect();
+                let outputs =
+                    elements.map(|(i, &column)| Element { row: row(i), column }).collect();
                 let problem = model.info().labels.problem;
                 let mut target = Target::new(decision, outputs, quantity, problem)?;
-                target.positions = Some(entity.tokens.clone());
+                target.positions = (!chain).then(|| entity.tokens.clone());
                 Ok(target)
             })
             .collect()
     }
 }
 
+/// What a model says of each token.
+struct Read {
+    /// The probability of each label.
+    shares: Vec<Vec<f64>>,
+    /// The likeliest label; in a chain, the one in the likeliest sequence.
+    labels: Vec<usize>,
+}
+
+fn read(model: &dyn Model, rows: &[Vec<f64>]) -> Result<Read> {
+    let Some(chain) = model.chain().filter(|_| !rows.is_empty()) else {
+        let shares: Vec<Vec<f64>> = rows.iter().map(|row| softmax(row)).collect();
+        let labels = shares.iter().map(|row| largest(row.iter().copied())).collect();
+        return Ok(Read { shares, labels });
+    };
+    let shape = (1, rows.len(), rows[0].len());
+    let logits = Tensor::from_vec(rows.concat(), shape, &Device::Cpu)?;
+    let shares = chain.marginals(&logits)?.squeeze(0)?.to_dtype(DType::F64)?.to_vec2()?;
+    let labels = chain.best(&logits)?.into_iter().next().unwrap_or_default();
+    Ok(Read { shares, labels })
+}
+
 /// Tokens or words with their labels, in order.
 fn units(
     tokenizer: &Tokenizer,
     encoding: &Encoding,
-    rows: &[Vec<f64>],
+    read: &Read,
     aggregation: Aggregation,
 ) -> Vec<Unit> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (t, token) in encoding.tokens.iter().enumerate() {
-        if token.special || rows.get(t).is_none() {
+        if token.special || read.shares.get(t).is_none() {
             continue;
         }
         match groups.last_mut() {
@@ -229,22 +262,25 @@ fn units(
     groups
         .into_iter()
         .map(|tokens| {
-            let shares: Vec<Vec<f64>> = tokens.iter().map(|&t| softmax(&rows[t])).collect();
+            let shares: Vec<&[f64]> = tokens.iter().map(|&t| &read.shares[t][..]).collect();
             let best = |row: &[f64]| largest(row.iter().copied());
-            let row = match aggregation {
-                Aggregation::Simple | Aggregation::First => shares[0].clone(),
+            let first = read.labels[tokens[0]];
+            let share = |row: &[f64], label: usize| row.get(label).copied().unwrap_or(0.0);
+            let (label, probability) = match aggregation {
+                Aggregation::Simple | Aggregation::First => (first, share(shares[0], first)),
                 Aggregation::Max => {
                     let top = shares.iter().map(|row| row[best(row)]);
-                    shares[largest(top)].clone()
+                    let row = shares[largest(top)];
+                    (best(row), share(row, best(row)))
                 }
                 Aggregation::Average => {
                     let n = shares.len() as f64;
                     let mean = |c: usize| shares.iter().map(|row| row[c]).sum::<f64>() / n;
-                    (0..shares[0].len()).map(mean).collect()
+                    let row: Vec<f64> = (0..shares[0].len()).map(mean).collect();
+                    (best(&row), share(&row, best(&row)))
                 }
             };
-            let label = best(&row);
-            Unit { tokens, label, probability: row.get(label).copied().unwrap_or(0.0) }
+            Unit { tokens, label, probability }
         })
         .collect()
 }

@@ -113,7 +113,7 @@ impl Stack {
 }
 
 /// The last real row of each sequence: `[batch, 1, width]`.
-fn last_rows(x: &Tensor, lengths: &[usize]) -> Result<Tensor> {
+pub(crate) fn last_rows(x: &Tensor, lengths: &[usize]) -> Result<Tensor> {
     let (batch, tokens, width) = x.dims3()?;
     let ids = lengths.iter().enumerate().map(|(b, &n)| (b * tokens + n.max(1) - 1) as u32);
     let ids = Tensor::from_vec(ids.collect::<Vec<_>>(), batch, x.device())?;

@@ -39,6 +39,22 @@ impl Bytes {
         all.get(self.range.clone()).unwrap_or_default()
     }
 
+    /// Gives the memory of a mapped file back to the system until the bytes are read again. Other
+    /// bytes stay where they are.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        if let Owner::Mapped(map) = &self.owner {
+            // SAFETY: the map is of a file, private and never written through (see `map`): its
+            // pages hold nothing that the file does not, and reading them brings them back. A
+            // refusal by the system changes nothing.
+            #[expect(unsafe_code, reason = "the advice would lose what was written to a map")]
+            let _ = unsafe {
+                let (start, len) = (self.range.start, self.range.len());
+                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len)
+            };
+        }
+    }
+
     /// Numbers in double precision, little endian as in a file.
     pub(super) fn from_numbers(mut numbers: Vec<f64>) -> Self {
         for number in &mut numbers {

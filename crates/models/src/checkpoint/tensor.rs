@@ -168,6 +168,11 @@ impl RawTensor {
         bytemuck::try_cast_slice(self.bytes.as_slice()).ok()
     }
 
+    /// Gives the memory of a mapped file back to the system until the numbers are read again.
+    pub(crate) fn release(&self) {
+        self.bytes.release();
+    }
+
     /// The numbers as single precision; double precision is rounded.
     ///
     /// # Errors

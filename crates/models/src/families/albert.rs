@@ -10,7 +10,7 @@ use crate::blocks::layer::Layer;
 use crate::blocks::stack::Stack;
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -25,7 +25,7 @@ pub const FAMILY: Family = Family {
         ("AlbertModel", Task::SentenceSimilarity),
     ],
     prefix: "albert.",
-    build,
+    build: Build::Layers(build),
 };
 
 /// The layer of a group; groups of several layers do not occur.

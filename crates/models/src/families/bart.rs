@@ -15,7 +15,7 @@ use crate::blocks::stack::Stack;
 use crate::error::Result;
 use crate::heads::{Head, Step};
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 use crate::trace::Site;
 
 /// The registry's entry of BART.
@@ -28,7 +28,7 @@ pub const BART: Family = Family {
         ("BartModel", Task::Seq2SeqLm),
     ],
     prefix: "model.",
-    build: |builder| build(builder, Kind::Bart),
+    build: Build::Layers(|builder| build(builder, Kind::Bart)),
 };
 
 /// The registry's entry of Marian.
@@ -38,7 +38,7 @@ pub const MARIAN: Family = Family {
     model_types: &["marian"],
     architectures: &[("MarianMTModel", Task::Seq2SeqLm)],
     prefix: "model.",
-    build: |builder| build(builder, Kind::Marian),
+    build: Build::Layers(|builder| build(builder, Kind::Marian)),
 };
 
 #[derive(Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@ use super::post_norm::{Filler, LayerNames, Pooler, Shape, embeddings, head, part
 use crate::architectures::Parts;
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -22,7 +22,7 @@ pub const FAMILY: Family = Family {
         ("BertModel", Task::SentenceSimilarity),
     ],
     prefix: "bert.",
-    build,
+    build: Build::Layers(build),
 };
 
 const LAYER: LayerNames = LayerNames {

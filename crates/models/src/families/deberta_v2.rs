@@ -12,7 +12,7 @@ use crate::blocks::embeddings::{Embeddings, Positions};
 use crate::blocks::stack::{Convolution, Stack};
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -27,7 +27,7 @@ pub const FAMILY: Family = Family {
         ("DebertaV2Model", Task::SentenceSimilarity),
     ],
     prefix: "deberta.",
-    build,
+    build: Build::Layers(build),
 };
 
 const LAYER: LayerNames = LayerNames {

@@ -5,7 +5,7 @@ use super::rope::RopeKeys;
 use crate::architectures::Parts;
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry of Gemma 2.
 pub const GEMMA2: Family = Family {
@@ -17,11 +17,11 @@ pub const GEMMA2: Family = Family {
         ("Gemma2ForSequenceClassification", Task::TextClassification),
     ],
     prefix: "model.",
-    build: |builder| {
+    build: Build::Layers(|builder| {
         let mut recipe = recipe(builder)?;
         recipe.is_local = |_, l| Ok(l % 2 == 0);
         build(builder, &recipe)
-    },
+    }),
 };
 
 /// The registry's entry of Gemma 3.
@@ -34,7 +34,7 @@ pub const GEMMA3: Family = Family {
         ("Gemma3TextForSequenceClassification", Task::TextClassification),
     ],
     prefix: "model.",
-    build: |builder| {
+    build: Build::Layers(|builder| {
         let mut recipe = recipe(builder)?;
         recipe.head_norms = true;
         recipe.is_local =
@@ -54,7 +54,7 @@ pub const GEMMA3: Family = Family {
             },
         ];
         build(builder, &recipe)
-    },
+    }),
 };
 
 fn recipe(builder: &Builder<'_>) -> Result<Recipe> {

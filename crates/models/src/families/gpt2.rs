@@ -13,7 +13,7 @@ use crate::blocks::stack::Stack;
 use crate::error::Result;
 use crate::heads::{Head, Pooling, Step, labels, unembedding};
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -25,7 +25,7 @@ pub const FAMILY: Family = Family {
         ("GPT2ForSequenceClassification", Task::TextClassification),
     ],
     prefix: "transformer.",
-    build,
+    build: Build::Layers(build),
 };
 
 fn build(builder: &Builder<'_>) -> Result<Parts> {

@@ -14,7 +14,7 @@ use crate::blocks::stack::Stack;
 use crate::error::Result;
 use crate::heads::{Head, Step, unembedding};
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -23,7 +23,7 @@ pub const FAMILY: Family = Family {
     model_types: &["gpt_neox"],
     architectures: &[("GPTNeoXForCausalLM", Task::CausalLm)],
     prefix: "gpt_neox.",
-    build,
+    build: Build::Layers(build),
 };
 
 fn build(builder: &Builder<'_>) -> Result<Parts> {

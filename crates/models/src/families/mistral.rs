@@ -4,7 +4,7 @@ use super::llama_like::{self, Recipe};
 use crate::architectures::Parts;
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -16,7 +16,7 @@ pub const FAMILY: Family = Family {
         ("MistralForSequenceClassification", Task::TextClassification),
     ],
     prefix: "model.",
-    build,
+    build: Build::Layers(build),
 };
 
 fn build(builder: &Builder<'_>) -> Result<Parts> {

@@ -16,7 +16,7 @@ use crate::blocks::stack::Stack;
 use crate::error::Result;
 use crate::heads::{Head, Pooling, Step, labels, unembedding};
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -31,7 +31,7 @@ pub const FAMILY: Family = Family {
         ("ModernBertModel", Task::SentenceSimilarity),
     ],
     prefix: "model.",
-    build,
+    build: Build::Layers(build),
 };
 
 const ROPE: [RopeKeys; 2] = [

@@ -8,7 +8,7 @@ use crate::blocks::positions::{Buckets, RelativeBias};
 use crate::blocks::stack::Stack;
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry.
 pub const FAMILY: Family = Family {
@@ -23,7 +23,7 @@ pub const FAMILY: Family = Family {
         ("MPNetModel", Task::SentenceSimilarity),
     ],
     prefix: "mpnet.",
-    build,
+    build: Build::Layers(build),
 };
 
 const LAYER: LayerNames = LayerNames {

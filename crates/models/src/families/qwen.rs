@@ -4,7 +4,7 @@ use super::llama_like::{self, Recipe};
 use crate::architectures::Parts;
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry of Qwen2.
 pub const QWEN2: Family = Family {
@@ -16,10 +16,10 @@ pub const QWEN2: Family = Family {
         ("Qwen2ForSequenceClassification", Task::TextClassification),
     ],
     prefix: "model.",
-    build: |builder| {
+    build: Build::Layers(|builder| {
         let recipe = Recipe { input_bias: true, ..Recipe::default() };
         build(builder, recipe)
-    },
+    }),
 };
 
 /// The registry's entry of Qwen3.
@@ -32,12 +32,12 @@ pub const QWEN3: Family = Family {
         ("Qwen3ForSequenceClassification", Task::TextClassification),
     ],
     prefix: "model.",
-    build: |builder| {
+    build: Build::Layers(|builder| {
         let bias = builder.config.flag_or("attention_bias", false)?;
         let recipe =
             Recipe { input_bias: bias, output_bias: bias, head_norms: true, ..Recipe::default() };
         build(builder, recipe)
-    },
+    }),
 };
 
 fn build(builder: &Builder<'_>, mut recipe: Recipe) -> Result<Parts> {

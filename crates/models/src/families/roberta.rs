@@ -4,7 +4,7 @@ use super::post_norm::{Filler, LayerNames, Pooler, Shape, embeddings, head, part
 use crate::architectures::Parts;
 use crate::error::Result;
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 
 /// The registry's entry of RoBERTa.
 pub const ROBERTA: Family = Family {
@@ -23,7 +23,7 @@ pub const ROBERTA: Family = Family {
         ("CamembertForMaskedLM", Task::MaskedLm),
     ],
     prefix: "roberta.",
-    build,
+    build: Build::Layers(build),
 };
 
 /// The registry's entry of XLM-R.
@@ -39,7 +39,7 @@ pub const XLM_ROBERTA: Family = Family {
         ("XLMRobertaModel", Task::SentenceSimilarity),
     ],
     prefix: "roberta.",
-    build,
+    build: Build::Layers(build),
 };
 
 const LAYER: LayerNames = LayerNames {

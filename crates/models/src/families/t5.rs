@@ -15,7 +15,7 @@ use crate::blocks::stack::Stack;
 use crate::error::Result;
 use crate::heads::{Head, Step, unembedding};
 use crate::model::Task;
-use crate::registry::{Builder, Family};
+use crate::registry::{Build, Builder, Family};
 use crate::trace::Site;
 
 /// The registry's entry.
@@ -28,7 +28,7 @@ pub const FAMILY: Family = Family {
         ("T5WithLMHeadModel", Task::Seq2SeqLm),
     ],
     prefix: "",
-    build,
+    build: Build::Layers(build),
 };
 
 /// Sizes and settings of both stacks.

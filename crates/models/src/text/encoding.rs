@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{guard, words};
+use super::{Tokenizer, guard, words};
 use crate::error::{Error, Result};
 
 /// One token of a text.
@@ -140,6 +140,29 @@ impl Encoding {
         prefix
     }
 
+    /// How a token stands in its text, letter case and all; what it is called in the vocabulary if
+    /// it stands in none. Nothing for a token that the template added.
+    #[must_use]
+    pub fn written<'a>(&'a self, token: &'a Token) -> &'a str {
+        if token.special {
+            return "";
+        }
+        let field = self.fields.get(token.field).map_or("", |field| field.text.as_str());
+        match field.get(token.start..token.end) {
+            Some(text) if !text.is_empty() => text,
+            _ => &token.text,
+        }
+    }
+
+    /// Puts another token of a vocabulary in the place of one. It stands in no text.
+    pub fn put(&mut self, place: usize, id: u32, tokenizer: &Tokenizer) {
+        if let Some(token) = self.tokens.get_mut(place).filter(|token| token.id != id) {
+            let text = tokenizer.id_to_token(id).unwrap_or_default();
+            let special = tokenizer.is_special(id);
+            *token = Token { id, text, start: 0, end: 0, special, ..token.clone() };
+        }
+    }
+
     /// The ids of the tokens.
     #[must_use]
     pub fn ids(&self) -> Vec<u32> {
@@ -172,16 +195,22 @@ impl Encoding {
             one => one.iter_mut().for_each(|count| *count = room.min(*count)),
         }
         let before = self.tokens.len();
+        let (mut place, mut first) = (0, 0);
+        let second = self.second.unwrap_or(before);
         self.tokens.retain(|token| {
-            token.special
+            let keep = token.special
                 || match &mut kept[token.field] {
                     0 => false,
                     left => {
                         *left -= 1;
                         true
                     }
-                }
+                };
+            first += usize::from(keep && place < second);
+            place += 1;
+            keep
         });
+        self.second = self.second.map(|_| first);
         self.truncated += before - self.tokens.len();
         Ok(self)
     }
