@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use glossator_view::render::attack::AttackRenderer;
 use glossator_view::render::{csv, html, json, terminal};
 use glossator_view::wire::{
-    AttackDocument, AttackResult, AttackSummary, Certificate, Counts, Edit, Field, Input, LabelScore,
-    Labels, Mean, Method, Model, Prediction, Target, Token, Trigger, TriggerDocument,
+    AttackDocument, AttackResult, AttackSummary, Certificate, Counts, Edit, Field, Input,
+    LabelScore, Labels, Mean, Method, Model, Prediction, Target, Token, Trigger, TriggerDocument,
     attack_schema,
 };
 
@@ -92,8 +92,14 @@ fn text_reads_without_colour() {
     assert!(text.contains("flipped by 1 edit; 6 forward passes, 1 gradient"), "{text}");
     assert!(text.contains("proven: no flip of less than 1 edit among 30 replacements"), "{text}");
     assert!(text.contains("  [-a-] good [-film-]\n"), "{text}");
-    assert!(text.contains("reduced to 1 of 3 tokens;") && text.contains("as short: “film”"), "{text}");
-    assert!(text.contains("success rate") && text.contains("66.7% (95% interval 20.0% to 90.0%)"), "{text}");
+    assert!(
+        text.contains("reduced to 1 of 3 tokens;") && text.contains("as short: “film”"),
+        "{text}"
+    );
+    assert!(
+        text.contains("success rate") && text.contains("66.7% (95% interval 20.0% to 90.0%)"),
+        "{text}"
+    );
     assert!(!text.contains('\u{1b}'));
     let options = terminal::Options { colors: terminal::Colors::Ansi256, ..Default::default() };
     let coloured = written(&mut terminal::Terminal::new(options));
