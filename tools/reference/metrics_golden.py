@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Reference scores of scikit-learn, seqeval and SciPy on generated predictions.
 
-    python -m venv /tmp/metrics && /tmp/metrics/bin/pip install scikit-learn seqeval
-    /tmp/metrics/bin/python tools/reference/metrics_golden.py
+    python -m venv target/metrics && target/metrics/bin/pip install scikit-learn seqeval
+    target/metrics/bin/python tools/reference/metrics_golden.py
 
 writes testdata/golden/metrics.json. These packages are needed for nothing else, and are not in tools/requirements.txt. SQuAD's
 scores are not here: its rules are short, and the tests have them by hand.

@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/signals.rs"]
+mod signals;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -389,20 +392,10 @@ fn nobody_at_standard_error_is_no_panic() {
     assert_eq!(child.wait().unwrap().code(), Some(2));
 }
 
-/// Whether the signals that end a program are set aside, as `nohup` and background jobs do; then
-/// they end nothing, and there is nothing to test.
-#[cfg(target_os = "linux")]
-fn signals_are_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
-    // HUP, INT and TERM are 1, 2 and 15.
-    u64::from_str_radix(mask.trim(), 16).unwrap() & 0x4003 != 0
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupt_leaves_nothing_that_looks_whole() {
-    if signals_are_ignored() {
+    if signals::are_ignored() {
         return;
     }
     for (format, kept) in [("json", true), ("csv", true), ("html", true), ("svg", false)] {
@@ -563,7 +556,7 @@ fn damaged_models() {
 
     another family
     error: DIR/config.json: unknown model family "gpt\u{1b}[31m"
-    hint: supported families: bert, roberta, xlm-roberta, distilbert, electra, albert, mpnet, deberta-v2, modernbert, gpt2, gpt-neox, llama, mistral, qwen2, qwen3, gemma2, gemma3, t5, bart, marian
+    hint: supported families: bert, roberta, xlm-roberta, distilbert, electra, albert, mpnet, deberta-v2, modernbert, gpt2, gpt-neox, llama, mistral, qwen2, qwen3, gemma2, gemma3, t5, bart, marian, glossator
 
     another task
     error: DIR/config.json: unknown architecture "BertForMultipleChoice"; expected BertForSequenceClassification or BertForTokenClassification or BertForQuestionAnswering or BertForMaskedLM or BertForPreTraining or BertModel

@@ -247,7 +247,7 @@ fn every_command_has_a_manual_page() {
     let answer = run(&mut glossator(&["man", "nope"]));
     insta::assert_snapshot!(answer.err, @r#"
     error: unknown command "nope"
-    hint: commands are explain, methods, models, schema, completions, man, help
+    hint: commands are explain, train, eval, methods, models, schema, completions, man, help
     "#);
     assert_eq!(answer.code, Some(2));
 }

@@ -478,7 +478,7 @@ fn what_cannot_be_used_says_why() {
     assert_eq!((answer.code, answer.out.as_str()), (Some(2), ""));
     insta::assert_snapshot!(answer.err.replace(path, "DIR"), @r#"
     error: DIR/config.json: unknown model family "\u{1b}[31mnot-bert"
-    hint: supported families: bert, roberta, xlm-roberta, distilbert, electra, albert, mpnet, deberta-v2, modernbert, gpt2, gpt-neox, llama, mistral, qwen2, qwen3, gemma2, gemma3, t5, bart, marian
+    hint: supported families: bert, roberta, xlm-roberta, distilbert, electra, albert, mpnet, deberta-v2, modernbert, gpt2, gpt-neox, llama, mistral, qwen2, qwen3, gemma2, gemma3, t5, bart, marian, glossator
     "#);
     for (args, expected) in [
         (

@@ -232,7 +232,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         id: "cnn-seq2seq",
-        summary: "convolutional encoder (Gehring et al. 2017) and recurrent decoder with attention",
+        summary: "convolutional encoder (Gehring et al. 2017), recurrent decoder",
         tasks: &[Task::Seq2SeqLm],
         reads_pairs: false,
         sections: |_| {

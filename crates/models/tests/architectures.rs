@@ -125,11 +125,11 @@ fn types_and_visible_steps_agree() {
 }
 
 /// The gradient at a site is what a small change of one element there does to the output: central
-/// differences with a step of 1e-5. Their own error reaches 3e-7 in the Transformers, whose weights are
+/// differences with a step of 1e-6. Their own error reaches 1e-7 in the Transformers, whose weights are
 /// large here and whose norms bend what passes.
 #[test]
 fn gradients_at_every_site_agree_with_central_differences() {
-    const STEP: f64 = 1e-5;
+    const STEP: f64 = 1e-6;
     for small in every() {
         let model = small.load(DType::F64);
         let (encodings, batch, x) = pair(&*model);
@@ -178,10 +178,17 @@ fn gradients_at_every_site_agree_with_central_differences() {
                     };
                     values(&score(&logits(&*model, &x, &batch, trace), &real))[0]
                 };
-                let numeric = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+                let (above, below) = (at(STEP), at(-STEP));
+                let numeric = (above - below) / (2.0 * STEP);
+                // Where no answer can be, a reader's outputs are -10000: their sum is large, and the
+                // difference of two such sums has lost that many places.
+                let rounding = 2.0 * f64::EPSILON * above.abs() / STEP;
                 let d = (numeric - analytic[element]).abs() / largest.max(1.0);
                 let got = analytic[element];
-                assert!(d <= 1e-6, "{small}: {site}, element {element}: {numeric} and {got}");
+                assert!(
+                    d <= 1e-6 + rounding,
+                    "{small}: {site}, element {element}: {numeric} and {got}"
+                );
             }
         }
     }

@@ -6,7 +6,7 @@
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::{testdata, values};
 use glossator_models::{
@@ -26,7 +26,7 @@ fn models() -> Vec<PathBuf> {
 }
 
 /// A directory with the files of another, and another configuration.
-fn changed(model: &std::path::Path, config: &Value) -> tempfile::TempDir {
+fn changed(model: &Path, config: &Value) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(model).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_file() {
@@ -46,6 +46,46 @@ fn number() -> impl Strategy<Value = Value> {
         1 => Just(Value::Null),
         1 => Just(json!("x")),
     ]
+}
+
+/// Numbers, and whatever else JSON has.
+fn anything() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        5 => number(),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => prop::sample::select(vec![
+            json!([]), json!([3]), json!([1_u64 << 40]), json!({}), json!([{"kind": "lstm"}]),
+            json!([{"kind": "highway"}]), json!({"kind": "attention"}), json!({"size": 6}),
+        ]),
+        2 => prop::sample::select(vec![
+            "rnn", "gru", "lstm", "cnn", "gated-cnn", "transformer", "highway", "linear",
+            "layer-norm", "max", "mean", "last", "attention", "additive", "dot", "scaled",
+            "general", "learned", "sinusoidal", "esim", "decomposable-attention", "bidaf",
+            "CausalLm", "TextClassifier", "PairClassifier", "TokenClassifier", "Seq2SeqLm",
+            "QuestionAnswering", "none", "tanh", "我",
+        ]).prop_map(Value::from),
+    ]
+}
+
+fn is_nested(dir: &Path) -> bool {
+    dir.file_name().unwrap().to_str().unwrap().starts_with("classic-")
+}
+
+/// Where everything stands in a configuration.
+fn pointers(value: &Value, here: String, all: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| pointers(value, format!("{here}/{key}"), all));
+        }
+        Value::Array(list) => {
+            let numbered = list.iter().enumerate();
+            numbered.for_each(|(i, value)| pointers(value, format!("{here}/{i}"), all));
+        }
+        _ => {}
+    }
+    if !here.is_empty() {
+        all.push(here);
+    }
 }
 
 fn encoding(ids: &[u32], second: Option<usize>) -> Encoding {
@@ -72,7 +112,7 @@ fn runs(
     fits: bool,
 ) -> Result<(), TestCaseError> {
     let vocabulary = model.info().vocab_size as u64;
-    let two = model.info().decoder.is_some() || model.info().labels.names == ["similarity"];
+    let two = model.info().decoder.is_some() || model.info().reads_pairs;
     let rows = lengths.map(|n| {
         let n = n.min(model.info().max_tokens).max(1);
         let ids: Vec<u32> =
@@ -127,6 +167,28 @@ proptest! {
         }
         let dir = changed(model, &config);
         let _ = identify(dir.path());
+        if let Ok(model) = load(dir.path(), &LoadOptions::default()) {
+            runs(&*model, seed, lengths, false)?;
+        }
+    }
+
+    /// Configurations of models over words are nested: anything may stand in any place of them.
+    #[test]
+    fn no_nested_configuration_panics(
+        which: prop::sample::Index, places in prop::collection::vec(any::<prop::sample::Index>(), 1..3),
+        value in anything(), seed: u64, lengths in [1_usize..20, 1_usize..20],
+    ) {
+        let models: Vec<PathBuf> = models().into_iter().filter(|dir| is_nested(dir)).collect();
+        let model = &models[which.index(models.len())];
+        let text = std::fs::read_to_string(model.join("config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        for place in places {
+            let mut leaves = Vec::new();
+            pointers(&config, String::new(), &mut leaves);
+            let pointer = &leaves[place.index(leaves.len())];
+            *config.pointer_mut(pointer).unwrap() = value.clone();
+        }
+        let dir = changed(model, &config);
         if let Ok(model) = load(dir.path(), &LoadOptions::default()) {
             runs(&*model, seed, lengths, false)?;
         }

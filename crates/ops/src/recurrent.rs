@@ -5,8 +5,6 @@
 //! [`Recurrent::forward`] is the fast path. [`Recurrent::forward_observed`] is the composed form;
 //! it shows gates and states to a hook, which may replace them.
 
-use std::sync::{Arc, OnceLock};
-
 use candle_core::{Result, Tensor};
 
 use crate::activation::Activation;
@@ -88,8 +86,6 @@ pub struct Recurrent {
     projection: Linear,
     w_hh: Weight,
     b_hh: Option<Weight>,
-    /// A constant `W_hh` as the forward and as the backward pass read it, once they did.
-    panels: Arc<(OnceLock<Weight>, OnceLock<Weight>)>,
 }
 
 impl Recurrent {
@@ -122,14 +118,7 @@ impl Recurrent {
                 return Err(shape_error("recurrent", "bias", [rows], bias.shape()));
             }
         }
-        Ok(Self {
-            cell,
-            hidden,
-            projection: Linear::new(w_ih, b_ih)?,
-            w_hh,
-            b_hh,
-            panels: Arc::default(),
-        })
+        Ok(Self { cell, hidden, projection: Linear::new(w_ih, b_ih)?, w_hh, b_hh })
     }
 
     /// The kind of unit.

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, WithDTyp
 
 use crate::activation::Activation;
 use crate::leaves;
-use crate::linear::{Linear, storage_dtype};
+use crate::linear::{Linear, multiply, storage_dtype};
 use crate::matmul::{View, product_nt_parallel, product_parallel};
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, simd, tensor, with_slice};
@@ -184,14 +184,6 @@ impl Before {
             }
         }
     }
-}
-
-fn multiply<T: Real>(values: &mut [T], by: &[T]) {
-    simd!({
-        for (value, &by) in values.iter_mut().zip(by) {
-            *value *= by;
-        }
-    });
 }
 
 /// Above so many rows, a product that adds to the bias is the faster.

@@ -120,7 +120,7 @@ fn alphabet(chance: &mut Chance, count: usize) -> String {
 #[test]
 fn masked_language_model() {
     let text = rows(&mut Chance(6), "", |chance| alphabet(chance, 12));
-    let loss = learns(Task::MaskedLm, "bert-masked-lm", "a.txt", &text, 800, None);
+    let loss = learns(Task::MaskedLm, "bert-masked-lm", "a.txt", &text, 2400, None);
     assert!(loss < 0.3, "{loss}");
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use glossator_models::classic::ARCHITECTURES;
 use glossator_models::{
     BUNDLED, FAMILIES, Family, LoadOptions, Model, ModelInfo, Problem, Site, Task, load_bundled,
     registry,
@@ -65,6 +66,10 @@ fn list() -> Result<Exit, Stop> {
         let _ = writeln!(out, "  {:widest$}  {}", family.id, family.name);
         let tasks: Vec<_> = family.tasks().into_iter().map(Task::id).collect();
         out.push_str(&wrapped(&tasks.join(", "), widest + 4));
+    }
+    out.push_str("\nArchitectures to train anew (glossator train --from NAME):\n");
+    for architecture in ARCHITECTURES {
+        let _ = writeln!(out, "  {:22}  {}", architecture.id, architecture.summary);
     }
     out.push_str("\n`glossator models inspect DIR` tells what a directory holds.\n");
     print(&out)

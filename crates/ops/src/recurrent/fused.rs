@@ -7,10 +7,11 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType,
 };
 
-use super::sweep::{Kept, Matrix, Sweep, panels, transpose};
+use super::sweep::{Kept, Matrix, Sweep, pack};
 use super::{Cell, Recurrent, State};
 use crate::error::shape_error;
 use crate::linear::{Input, storage_dtype};
+use crate::lines::LinesBuf;
 use crate::real::Real;
 use crate::storage::{contiguous, for_real, tensor, with_slice};
 use crate::weight::Weight;
@@ -53,39 +54,6 @@ impl Recurrent {
         }
         let half = |start| last.narrow(1, start, hidden)?.contiguous();
         Ok((output, State { hidden: half(0)?, cell: Some(half(hidden)?) }))
-    }
-
-    /// The constant `W_hh` for one direction, arranged once.
-    fn constants<T: Real>(&self, sweep: &Sweep, way: Way) -> Result<Matrix<'_, T>> {
-        let rows = constant::<T>(&self.w_hh)?;
-        if !sweep.wants_panels() {
-            return Ok(Matrix { rows, panels: &[] });
-        }
-        let place = match way {
-            Way::Forward => &self.panels.0,
-            Way::Backward => &self.panels.1,
-        };
-        if place.get().is_none() {
-            let _ = place.set(T::into_constant(way.panels(rows, sweep.hidden), &[rows.len()])?);
-        }
-        let panels = place.get().map(constant::<T>).transpose()?.unwrap_or(&[]);
-        Ok(Matrix { rows, panels })
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Way {
-    Forward,
-    Backward,
-}
-
-impl Way {
-    /// `W_hh: [gates * hidden, hidden]` in the panels that a sweep reads.
-    fn panels<T: Real>(self, rows: &[T], hidden: usize) -> Vec<T> {
-        match self {
-            Self::Forward => panels(&transpose(rows, hidden), rows.len() / hidden),
-            Self::Backward => panels(rows, hidden),
-        }
     }
 }
 
@@ -147,7 +115,11 @@ impl CustomOp2 for Frozen {
                 let x = Input::new(x, projection.in_features());
                 projection.forward_slice(&x, &mut gates, wide)?;
             }
-            let weights = self.map.constants::<T>(&self.sweep, Way::Forward)?;
+            let rows = constant::<T>(&self.map.w_hh)?;
+            // Small weights are not kept packed.
+            let own = if self.map.w_hh.is_packed() { None } else { pack(rows, self.sweep.hidden) };
+            let lines = own.as_ref().map(LinesBuf::as_lines).or_else(|| self.map.w_hh.lines());
+            let weights = Matrix { rows, lines };
             let zeros = vec![T::ZERO; wide];
             let bias = self.map.b_hh.as_ref().map(constant::<T>).transpose()?.unwrap_or(&zeros);
             let kept = self.sweep.forward(weights, bias, gates, state);
@@ -171,7 +143,11 @@ impl CustomOp2 for Frozen {
             with_slice::<T, _>(name, state, |initial| {
                 let initial = if state.rank() == 0 { &[] } else { initial };
                 let kept = stored::<T>(&self.kept)?;
-                let weights = self.map.constants::<T>(&self.sweep, Way::Backward)?;
+                let rows = constant::<T>(&self.map.w_hh)?;
+                let own =
+                    if self.map.w_hh.is_packed() { None } else { pack(rows, self.sweep.hidden) };
+                let lines = own.as_ref().map(LinesBuf::as_lines).or_else(|| self.map.w_hh.lines());
+                let weights = Matrix { rows, lines };
                 let gradients = self.sweep.backward(weights, kept, initial, dy);
                 let mut dx = None;
                 if x.track_op() {
@@ -198,12 +174,6 @@ struct Trained {
     kept: Stored,
 }
 
-impl Trained {
-    fn panels<T: Real>(&self, rows: &[T], way: Way) -> Vec<T> {
-        if self.sweep.wants_panels() { way.panels(rows, self.sweep.hidden) } else { Vec::new() }
-    }
-}
-
 impl CustomOp3 for Trained {
     fn name(&self) -> &'static str {
         "recurrent (trained)"
@@ -224,9 +194,10 @@ impl CustomOp3 for Trained {
             let gates = contiguous::<T>(name, projected, projected_layout)?.to_vec();
             let weights = contiguous::<T>(name, weights, weights_layout)?;
             let (rows, bias) = weights.split_at(weights.len() / (hidden + 1) * hidden);
-            let panels = self.panels(rows, Way::Forward);
+            let own = pack(rows, hidden);
+            let weights = Matrix { rows, lines: own.as_ref().map(LinesBuf::as_lines) };
             let state = state_slice::<T>(state, state_layout)?;
-            let kept = self.sweep.forward(Matrix { rows, panels: &panels }, bias, gates, state);
+            let kept = self.sweep.forward(weights, bias, gates, state);
             let out = self.sweep.collect(&kept);
             store(&self.kept, kept);
             let shape = Shape::from(out.len());
@@ -251,8 +222,8 @@ impl CustomOp3 for Trained {
                 let kept = stored::<T>(&self.kept)?;
                 let gradients = with_slice::<T, _>(name, weights, |weights| {
                     let rows = &weights[..weights.len() / (hidden + 1) * hidden];
-                    let panels = self.panels(rows, Way::Backward);
-                    let weights = Matrix { rows, panels: &panels };
+                    let own = pack(rows, hidden);
+                    let weights = Matrix { rows, lines: own.as_ref().map(LinesBuf::as_lines) };
                     Ok(self.sweep.backward(weights, kept, initial, dy))
                 })?;
                 let dweights = weights.track_op().then(|| {

@@ -5,8 +5,9 @@
 //! there, and a pass over their gates. The kernel of the product treats every row alike, however
 //! many there are: so neither threads nor padding change any sum.
 
-use crate::few_rows::{self, Rows, RowsMut};
+use crate::lines::{self, Lines, LinesBuf};
 use crate::matmul::{View, product, product_nt, product_parallel};
+use crate::packed::{self, Product, Store};
 use crate::real::Real;
 use crate::recurrent::Cell;
 use crate::storage::simd;
@@ -24,12 +25,11 @@ pub(super) struct Sweep {
     pub(super) lengths: Vec<usize>,
 }
 
-/// `W_hh` as it is, and in [`panels`] for one direction (empty if [`Sweep::wants_panels`] says
-/// so).
+/// `W_hh: [gates * hidden, hidden]`, packed if it is of `f32`.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a, T> {
     pub(super) rows: &'a [T],
-    pub(super) panels: &'a [T],
+    pub(super) lines: Option<Lines<'a>>,
 }
 
 /// What a forward sweep leaves.
@@ -74,13 +74,7 @@ impl Sweep {
         (self.cell.keeps() + 1) * self.tokens * self.hidden + self.state_width()
     }
 
-    /// A product with one row reads each weight once, in whichever order: to arrange them would
-    /// cost more than it saves.
-    pub(super) fn wants_panels(&self) -> bool {
-        self.batch > 1
-    }
-
-    /// Threads for the sweep. Only the kernel for `f32` treats all rows alike.
+    /// Threads for the sweep. Only the packed product treats all rows alike.
     fn parts<T: Real>(&self) -> usize {
         let work = self.batch * self.tokens * self.gates_width() * self.hidden;
         let most = if T::as_f32(&[]).is_some() { self.batch / 4 } else { 1 };
@@ -148,6 +142,9 @@ impl Sweep {
         for step in 0..self.tokens {
             let time = self.time(step);
             self.active(first, rows, time, &mut active);
+            if active.is_empty() {
+                continue;
+            }
             for (compact, &row) in compact.chunks_mut(h).zip(&active) {
                 compact.copy_from_slice(&memory[(row + 1) * width - state..][..h]);
             }
@@ -180,8 +177,20 @@ impl Sweep {
     /// `out[rows, gates * hidden] = hidden W_hhᵀ`
     fn update<T: Real>(&self, weights: Matrix<'_, T>, rows: usize, hidden: &[T], out: &mut [T]) {
         let (h, wide) = (self.hidden, self.gates_width());
-        if self.wants_panels() {
-            product_panels((rows, h, wide), hidden, weights.panels, out);
+        if let Some(weight) = weights.lines
+            && let (Some(hidden), Some(out)) = (T::as_f32(hidden), T::as_f32_mut(out))
+        {
+            let hidden = lines::Matrix { data: hidden, rows, columns: h, stride: h };
+            packed::product(Product {
+                a: LinesBuf::along_rows(hidden, |_| (), None).as_lines(),
+                b: weight,
+                terms: h,
+                rows: 0..rows,
+                columns: 0..wide,
+                store: Store::Rows { bias: None },
+                out,
+                stride: wide,
+            });
         } else {
             let (hidden, weight) = (View::rows(hidden, h), View::rows(weights.rows, h));
             product_nt((rows, h, wide), hidden, weight, out, wide);
@@ -197,8 +206,20 @@ impl Sweep {
         out: &mut [T],
     ) {
         let (h, wide) = (self.hidden, self.gates_width());
-        if self.wants_panels() {
-            product_panels((rows, wide, h), dupdate, weights.panels, out);
+        if let Some(weight) = weights.lines
+            && let (Some(dupdate), Some(out)) = (T::as_f32(dupdate), T::as_f32_mut(out))
+        {
+            let dupdate = lines::Matrix { data: dupdate, rows, columns: wide, stride: wide };
+            packed::product(Product {
+                a: weight,
+                b: LinesBuf::along_columns(dupdate).as_lines(),
+                terms: wide,
+                rows: 0..h,
+                columns: 0..rows,
+                store: Store::Columns { accumulate: false },
+                out,
+                stride: h,
+            });
         } else {
             let (dupdate, weight) = (View::rows(dupdate, wide), View::rows(weights.rows, h));
             product((rows, wide, h), T::ONE, dupdate, weight, false, out, h);
@@ -268,6 +289,9 @@ impl Sweep {
         for step in (0..tokens).rev() {
             let time = self.time(step);
             self.active(first, rows, time, &mut active);
+            if active.is_empty() {
+                continue;
+            }
             simd!({
                 for (dupdate, &row) in dupdate.chunks_mut(wide).zip(&active) {
                     let at = row * tokens + time;
@@ -369,58 +393,12 @@ impl Sweep {
     }
 }
 
-/// Columns of a panel: what the kernel takes at a time, at every SIMD level.
-const PANEL: usize = few_rows::COLUMNS;
-
-/// A matrix with rows of `width` as panels of its columns, each with its rows one after the other:
-/// the rows of a weight lie a power of two apart, where they would push each other out of the
-/// first-level cache (measured: half the speed of the product).
-pub(super) fn panels<T: Real>(rows: &[T], width: usize) -> Vec<T> {
-    let mut out = Vec::with_capacity(rows.len());
-    for start in (0..width).step_by(PANEL) {
-        for row in rows.chunks_exact(width) {
-            out.extend_from_slice(&row[start..width.min(start + PANEL)]);
-        }
-    }
-    out
-}
-
-/// `out[m, n] = a[m, k] b[k, n]` with `b` in [`panels`].
-fn product_panels<T: Real>((m, k, n): (usize, usize, usize), a: &[T], b: &[T], out: &mut [T]) {
-    if m == 0 {
-        return;
-    }
-    for (start, panel) in (0..n).step_by(PANEL).zip(b.chunks(PANEL * k)) {
-        let width = PANEL.min(n - start);
-        let out = &mut out[start..];
-        if let (Some(a), Some(b)) = (T::as_f32(a), T::as_f32(panel))
-            && let Some(data) = T::as_f32_mut(out)
-        {
-            let (a, b) = (Rows { data: a, stride: k }, Rows { data: b, stride: width });
-            few_rows::product_nn((m, k, width), a, b, false, RowsMut { data, stride: n });
-        } else {
-            let (a, b) = (View::rows(a, k), View::rows(panel, width));
-            product((m, k, width), T::ONE, a, b, false, out, n);
-        }
-    }
-}
-
-/// `[n, k]` from `[k, n]`.
-pub(super) fn transpose<T: Real>(rows: &[T], width: usize) -> Vec<T> {
-    let height = rows.len() / width;
-    let mut out = vec![T::ZERO; rows.len()];
-    // In squares of cache lines.
-    const SQUARE: usize = 16;
-    for i0 in (0..height).step_by(SQUARE) {
-        for j0 in (0..width).step_by(SQUARE) {
-            for j in j0..width.min(j0 + SQUARE) {
-                for i in i0..height.min(i0 + SQUARE) {
-                    out[j * height + i] = rows[i * width + j];
-                }
-            }
-        }
-    }
-    out
+/// `W_hh`, packed for one call.
+pub(super) fn pack<T: Real>(rows: &[T], hidden: usize) -> Option<LinesBuf> {
+    let data = T::as_f32(rows)?;
+    let rows = rows.len() / hidden;
+    let matrix = lines::Matrix { data, rows, columns: hidden, stride: hidden };
+    Some(LinesBuf::along_columns(matrix))
 }
 
 #[inline(always)]

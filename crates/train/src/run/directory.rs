@@ -52,7 +52,9 @@ impl RunDirectory {
             }
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
-        if run.exists() {
+        // A run that has no checkpoint yet has nothing that could be lost.
+        let resumes = inner.join("state.safetensors").exists();
+        if resumes && run.exists() {
             let bytes = std::fs::read(&run).map_err(|error| Error::io(&run, error))?;
             let before: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             if let Some((what, was, is)) = difference("", &before, settings) {
@@ -66,7 +68,6 @@ impl RunDirectory {
             let text = serde_json::to_vec_pretty(settings).unwrap_or_default();
             replace(&run, |to| std::fs::write(to, &text).map_err(|error| Error::io(&run, error)))?;
         }
-        let resumes = inner.join("state.safetensors").exists();
         Ok(Self { out: out.to_owned(), resumes, _lock: lock })
     }
 
