@@ -40,13 +40,14 @@ sentiment-zh)
     prepare sentiment-zh
     train text-classification --from lstm-attention --unit character --vocabulary 4000 \
         --set embedding.words.size=64 encoder.0.size=96 --data "$work/train.tsv" --dev "$work/dev.tsv" --text text \
-        --label label --epochs 3 --batch 32 --learning-rate 2e-3 --dropout 0.3 --data-license MIT --language zh
+        --label label --epochs 4 --batch 32 --learning-rate 2e-3 --dropout 0.4 --data-license MIT --language zh
     "$glossator" eval "$work/model" --data "$work/test.tsv" --text text --label label
     ;;
 characters-en)
     prepare chars
-    train causal-lm --from lstm --unit character --data "$work/train.txt" --dev "$work/dev.txt" --block 128 --batch 64 \
-        --epochs 3 --learning-rate 3e-3 --dropout 0 --clip-norm 5 --data-license "public domain" --language en
+    train causal-lm --from lstm --unit character --set encoder.0.size=192 encoder.1.size=192 --data "$work/train.txt" \
+        --dev "$work/dev.txt" --block 128 --batch 16 --epochs 3 --learning-rate 4e-3 --dropout 0 --clip-norm 5 \
+        --data-license "public domain" --language en
     "$glossator" eval "$work/model" --data "$work/test.txt" --block 128
     ;;
 *)

@@ -259,7 +259,8 @@ fn what_is_wrong_is_told_before_anything_is_trained() {
     error: bert models cannot be trained for causal-lm
     hint: start from another model, or train it for text-classification, token-classification, question-answering, masked-lm, sentence-similarity
     "#);
-    fs::create_dir(&out).unwrap_or_default();
+    let out = dir.path().join("mine");
+    fs::create_dir(&out).unwrap();
     fs::write(out.join("thesis.txt"), "precious").unwrap();
     let mut command = glossator(&["train", "text-classification", "--from", MODEL, "--data", data]);
     command.args(["--text", "review", "--label", "stars", "--out"]).arg(&out);

@@ -52,6 +52,8 @@ fn examples() -> Vec<(&'static str, Input, &'static str)> {
     vec![
         ("sentiment-en", Input::text("a touching , funny and wise film"), "positive"),
         ("sentiment-lstm-en", Input::text("a tedious , lifeless mess"), "negative"),
+        ("sentiment-zh", Input::text("房间很干净，服务也很好"), "正面"),
+        ("characters-en", Input::text("the princ"), "e"),
         (
             "nli-en",
             Input::pair("Two women are walking in the park.", "Nobody is outside."),

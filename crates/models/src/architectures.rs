@@ -25,6 +25,7 @@ use crate::trace::{Layers, Site};
 use crate::weights::first_bad_weight;
 
 /// What a family makes of a checkpoint.
+#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
 pub enum Plan {
     /// A model of Transformer layers.
     Layers(Parts),

@@ -432,6 +432,7 @@ impl<'a> Trace<'a> {
     ///
     /// # Errors
     /// As for [`Trace::at`].
+    #[expect(clippy::needless_pass_by_value, reason = "as in `at`, whose value goes on")]
     pub fn at_step(&mut self, site: Site, time: usize, tokens: usize, x: Tensor) -> Result<Tensor> {
         let whole = [x.dim(0)?, tokens, x.dim(1)?];
         let step = self.edited(site, x.unsqueeze(1)?, |value| {

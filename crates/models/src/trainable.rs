@@ -117,6 +117,7 @@ impl Trainable {
     ///
     /// # Errors
     /// If the configuration or the tokenizer cannot be used.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make it for this")]
     pub fn from_config(config: Value, tokenizer_json: &[u8], seed: u64) -> Result<Self> {
         let path = PathBuf::from("config.json");
         let config = Config::parse(path.clone(), config.to_string().as_bytes())?;

@@ -2,7 +2,6 @@
 //! papers: outputs, gradients, marginals of a conditional random field, generated tokens.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "`--nocapture` shows the accuracy that is reached")]
 
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod common;

@@ -141,7 +141,7 @@ impl CustomOp1 for FrozenGatedMlp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_gradient, assert_same, random, weight};
+    use crate::testing::{assert_f32_gradient, assert_gradient, assert_same, random, weight};
     use crate::weight::Weight;
 
     fn block(activation: Activation, hidden: usize) -> GatedMlp {
@@ -175,6 +175,19 @@ mod tests {
         };
         assert_gradient(&inputs, |x| block(x).forward(&x[0]));
         assert_same(&inputs, |x| block(x).forward(&x[0]), |x| block(x).composed(&x[0]));
+    }
+
+    #[test]
+    fn packed_block_agrees_with_double_precision() {
+        for (rows, hidden) in [(3, 64), (21, 50)] {
+            let constants =
+                [random(1, &[hidden, 32]), random(2, &[hidden, 32]), random(3, &[20, hidden])];
+            assert_f32_gradient(&random(4, &[rows, 32]), &constants, |x, weights| {
+                let map = |i: usize| Linear::new(weights[i].clone(), None);
+                let activation = Activation::Silu;
+                GatedMlp { gate: map(0)?, up: map(1)?, activation, down: map(2)? }.forward(x)
+            });
+        }
     }
 
     #[test]

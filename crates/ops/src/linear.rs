@@ -313,7 +313,9 @@ pub(crate) fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_gradient, assert_same, constant, random, weight};
+    use crate::testing::{
+        assert_f32_gradient, assert_gradient, assert_same, constant, random, weight,
+    };
     use proptest::prelude::*;
 
     #[test]
@@ -350,6 +352,23 @@ mod tests {
             let frozen = Linear::new(constant(&inputs[1]), Some(constant(&inputs[2]))).unwrap();
             assert_same(&inputs[..1], |x| frozen.forward(&x[0]), |x| {
                 x[0].matmul(&inputs[1].t()?)?.broadcast_add(&inputs[2])
+            });
+        }
+    }
+
+    #[test]
+    fn packed_maps_agree_with_double_precision() {
+        // Widths that are whole lines and that are not; one map too narrow to be packed.
+        for (rows, widths) in [(1, [32, 48, 16]), (7, [33, 50, 3]), (40, [19, 100, 21])] {
+            let constants = [
+                random(1, &[widths[1], widths[0]]),
+                random(2, &[widths[1]]),
+                random(3, &[widths[2], widths[0]]),
+            ];
+            assert_f32_gradient(&random(4, &[rows, widths[0]]), &constants, |x, weights| {
+                let first = Linear::new(weights[0].clone(), Some(weights[1].clone()))?;
+                let second = Linear::new(weights[2].clone(), None)?;
+                linear_concat(x, &[&first, &second])
             });
         }
     }

@@ -170,6 +170,7 @@ fn multiply(matrix: Matrix<'_>, from: usize, lines: &mut [Line]) {
 }
 
 /// Writes up to sixteen rows from `first` on as the columns of `lines`.
+#[expect(clippy::needless_range_loop, reason = "unrolled loops over small squares")]
 #[inline(always)]
 fn transpose(matrix: Matrix<'_>, first: usize, lines: &mut [Line]) {
     let count = LINE.min(matrix.rows - first);

@@ -257,6 +257,7 @@ unsafe impl<T: Send> Sync for SendPtr<T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lines::{LinesBuf, Matrix};
 
     #[test]
     fn columns_split_over_threads_agree_exactly() {
@@ -272,6 +273,24 @@ mod tests {
             pool.install(|| product_parallel((m, k, n), va, vt, true, &mut split, n));
             product((m, k, n), 1.0, va, vt, true, &mut whole, n);
             assert_eq!(split, whole, "{m} {k} {n}");
+
+            let matrix = |data, rows, columns| Matrix { data, rows, columns, stride: columns };
+            let weight = LinesBuf::kept_along_columns(matrix(&b, n, k));
+            let forward = || {
+                let mut out = vec![0.0; m * n];
+                let x = LinesBuf::along_rows(matrix(&a, m, k), |_| (), None);
+                packed_forward((m, k, n), x.as_lines(), weight.as_lines(), None, &mut out, n);
+                out
+            };
+            let split = pool.install(forward);
+            assert_eq!(split, threads::serial(forward), "{m} {k} {n}");
+            let backward = || {
+                let mut dx = vec![0.0; m * k];
+                let dy = LinesBuf::along_columns(matrix(&split, m, n));
+                packed_backward((m, n, k), dy.as_lines(), weight.as_lines(), false, &mut dx);
+                dx
+            };
+            assert_eq!(pool.install(backward), threads::serial(backward), "{m} {k} {n}");
         }
     }
 }

@@ -121,7 +121,7 @@ impl CustomOp1 for FrozenMlp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_gradient, assert_same, random, weight};
+    use crate::testing::{assert_f32_gradient, assert_gradient, assert_same, random, weight};
 
     #[test]
     fn fused_block_is_the_three_operations() {
@@ -154,6 +154,22 @@ mod tests {
         assert_same(&inputs, |x| block(x).forward(&x[0]), |x| block(x).composed(&x[0]));
         // Without gradients of the weights too.
         assert_gradient(&inputs[..1], |x| block(&inputs).forward(&x[0]));
+    }
+
+    #[test]
+    fn packed_block_agrees_with_double_precision() {
+        for (rows, hidden) in [(3, 64), (21, 50)] {
+            let constants = [
+                random(1, &[hidden, 32]),
+                random(2, &[hidden]),
+                random(3, &[20, hidden]),
+                random(4, &[20]),
+            ];
+            assert_f32_gradient(&random(5, &[rows, 32]), &constants, |x, weights| {
+                let map = |i: usize| Linear::new(weights[i].clone(), Some(weights[i + 1].clone()));
+                Mlp { up: map(0)?, activation: Activation::Gelu, down: map(2)? }.forward(x)
+            });
+        }
     }
 
     #[test]

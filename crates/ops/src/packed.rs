@@ -144,6 +144,7 @@ impl Product<'_> {
         }
     }
 
+    #[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
         &mut self,
@@ -167,9 +168,7 @@ impl Product<'_> {
                 for r in 0..R {
                     for q in 0..P {
                         let line = S::as_mut_simd_f32s(&mut tile[r][q]).0;
-                        for v in 0..V {
-                            line[v] = sums[r][q][v];
-                        }
+                        line[..V].copy_from_slice(&sums[r][q]);
                     }
                 }
                 let add = accumulate || place.p0 > 0;
@@ -240,7 +239,6 @@ impl Product<'_> {
 
 /// Sixteen lines of each slice from `p` on, unless there are fewer: of known number, so that the
 /// innermost loop tests no bounds.
-#[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
 #[inline(always)]
 fn whole_blocks<'a, const P: usize>(
     b: &[&'a [Line]; P],
@@ -254,7 +252,6 @@ fn whole_blocks<'a, const P: usize>(
 }
 
 /// One term of each sum of a tile.
-#[expect(clippy::needless_range_loop, reason = "unrolled loops over registers")]
 #[inline(always)]
 fn step<S: Simd, const R: usize, const P: usize, const V: usize>(
     simd: S,

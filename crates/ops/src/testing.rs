@@ -83,3 +83,21 @@ pub(crate) fn assert_f32(
     let difference = max_abs(&(&a - &b).unwrap());
     assert!(difference <= tolerance * (1.0 + max_abs(&b)), "f32 differs by {difference}");
 }
+
+/// [`assert_f32`] of the value of `f(x, constants)` and its gradient in `x`.
+pub(crate) fn assert_f32_gradient(
+    x: &Tensor,
+    constants: &[Tensor],
+    f: impl Fn(&Tensor, &[Weight]) -> Result<Tensor>,
+) {
+    let mut inputs = vec![x.clone()];
+    inputs.extend_from_slice(constants);
+    let value_and_gradient = |inputs: &[Tensor]| {
+        let x = Var::from_tensor(&inputs[0])?;
+        let weights: Vec<Weight> = inputs[1..].iter().map(constant).collect();
+        let y = f(&x, &weights)?;
+        let gradient = crate::gradient(&y.sqr()?.sum_all()?, &x).unwrap();
+        Tensor::cat(&[y.flatten_all()?, gradient.flatten_all()?], 0)
+    };
+    assert_f32(&inputs, value_and_gradient, 2e-6);
+}

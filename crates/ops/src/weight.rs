@@ -169,3 +169,38 @@ fn check_len(len: usize, shape: &[usize]) -> Result<()> {
         Err(crate::error::shape_error("weight", "number of elements", shape, len))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn clones_are_packed_once() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let calls = Arc::clone(&count);
+        let then = move || {
+            calls.fetch_add(1, Ordering::Relaxed);
+        };
+        let weight = Weight::from_f32_then(Arc::new(vec![1.0; 20 * 16]), &[20, 16], then).unwrap();
+        let clone = weight.clone();
+        assert_eq!(count.load(Ordering::Relaxed), 0);
+        assert!(clone.lines().is_some() && weight.lines().is_some());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        assert_eq!(weight.to_tensor(&Device::Cpu).unwrap().dims(), [20, 16]);
+    }
+
+    #[test]
+    fn vocabularies_vectors_and_other_types_are_not_packed() {
+        let weight = |shape: &[usize]| {
+            Weight::from_f32(Arc::new(vec![1.0; shape.iter().product()]), shape).unwrap()
+        };
+        assert!(weight(&[128, 16]).is_packed());
+        for shape in [&[129, 16][..], &[15, 16], &[16, 15], &[256], &[4, 16, 16]] {
+            assert!(!weight(shape).is_packed() && weight(shape).lines().is_none(), "{shape:?}");
+        }
+        let double = Weight::from_f64(Arc::new(vec![1.0; 256]), &[16, 16]).unwrap();
+        assert!(!double.is_packed() && double.lines().is_none());
+    }
+}

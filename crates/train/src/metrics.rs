@@ -1,5 +1,5 @@
 //! Scores of predictions, each computable on any sample of the items, so that
-//! [`bootstrap`](bootstrap::interval) can tell how much chance is in it.
+//! [`bootstrap`] can tell how much chance is in it.
 
 pub mod bootstrap;
 pub mod classification;

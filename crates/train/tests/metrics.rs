@@ -1,5 +1,7 @@
 //! Comparison with scikit-learn, seqeval and SciPy, see `tools/reference/metrics_golden.py`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use glossator_train::metrics::classification::{MultiLabel, SingleLabel};
 use glossator_train::metrics::regression::Numbers;
 use glossator_train::metrics::spans::{Mode, Spans};

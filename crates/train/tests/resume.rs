@@ -1,5 +1,8 @@
 //! A run that was interrupted ends with the same weights; so does one on another number of threads.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[expect(dead_code, reason = "shared with tests that need more of it")]
 mod common;
 
 use std::path::Path;
@@ -62,7 +65,10 @@ fn interrupted_often_or_never_is_the_same() {
         assert!(matches!(error, Error::Interrupted { .. }), "{error}");
         interrupted += 1;
     }
-    assert_eq!(interrupted, finished.steps.div_ceil(4) - u64::from(finished.steps % 4 != 0));
+    assert_eq!(
+        interrupted,
+        finished.steps.div_ceil(4) - u64::from(!finished.steps.is_multiple_of(4))
+    );
     assert!(weights(&parts.out) == weights(&whole.out));
     let history = |out: &Path| {
         let mut history = History::read(&out.join("training.jsonl")).unwrap();

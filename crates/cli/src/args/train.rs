@@ -175,7 +175,7 @@ pub(crate) struct NewArgs {
     #[arg(long)]
     pub(crate) lowercase: bool,
 
-    /// Special tokens around texts: none, bounds ([CLS], [SEP]), begin ([BOS], [EOS]) or decoder
+    /// Special tokens around texts: none, bounds (CLS, SEP), begin (BOS, EOS) or decoder
     /// [default: none; decoder for seq2seq-lm]
     #[arg(long, value_name = "MARKS", value_parser = marks)]
     pub(crate) marks: Option<Marks>,

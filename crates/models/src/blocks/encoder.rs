@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::trace::{Site, Trace};
 
 /// One layer.
+#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
 pub enum EncoderLayer {
     /// An RNN, GRU or LSTM.
     Recurrent(RecurrentLayer),

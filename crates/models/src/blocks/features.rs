@@ -39,6 +39,7 @@ pub struct Characters {
 }
 
 /// How characters become one vector.
+#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
 pub enum CharacterReader {
     /// The maximum of filters over them.
     Convolution(Convolution),

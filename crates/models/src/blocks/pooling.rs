@@ -16,6 +16,7 @@ use crate::heads::mean;
 use crate::trace::{Site, Trace};
 
 /// How tokens become one vector.
+#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
 pub enum Pool {
     /// The states that a recurrent layer leaves, of both ways if it reads both; else the last
     /// token's vector.

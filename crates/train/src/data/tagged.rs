@@ -25,6 +25,7 @@ impl Tagged {
     }
 
     /// Puts words together; `spaced` says of each whether a space follows it, where that is known.
+    #[expect(clippy::needless_pass_by_value, reason = "readers make it for this")]
     pub(super) fn spaced(
         words: Vec<String>,
         tags: Vec<String>,

@@ -52,6 +52,9 @@ const MANY: usize = 40;
 /// So many points are drawn of a line at most: more cannot be told apart.
 const MOST: usize = 600;
 
+/// The points of each line of a panel.
+type Lines = Vec<Vec<(f64, f64)>>;
+
 /// Writes the image.
 ///
 /// # Errors
@@ -60,7 +63,7 @@ pub fn draw(curves: &Curves, out: &mut dyn Write) -> io::Result<()> {
     let finite = |series: &Series| -> Vec<(f64, f64)> {
         series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
     };
-    let panels: Vec<(&Panel, Vec<Vec<(f64, f64)>>)> = curves
+    let panels: Vec<(&Panel, Lines)> = curves
         .panels
         .iter()
         .map(|panel| (panel, panel.series.iter().map(finite).collect::<Vec<_>>()))
@@ -113,7 +116,7 @@ pub fn draw(curves: &Curves, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The picture in words: each line's first and last value.
-fn described(panels: &[(&Panel, Vec<Vec<(f64, f64)>>)]) -> String {
+fn described(panels: &[(&Panel, Lines)]) -> String {
     let mut lines = Vec::new();
     for (panel, series) in panels {
         for (one, points) in panel.series.iter().zip(series) {

@@ -26,6 +26,7 @@ pub struct Sequence {
 }
 
 /// What a model says of one text.
+#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
 pub enum SequenceOutput {
     /// Labels of the text as a whole.
     Label {

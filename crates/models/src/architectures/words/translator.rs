@@ -42,6 +42,7 @@ pub struct Translator {
 }
 
 /// The score of a decoder's state `s` with a vector `h` of the source.
+#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
 pub enum PairScore {
     /// `v · tanh(W s + U h)`
     Additive {

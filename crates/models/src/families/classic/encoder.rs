@@ -215,7 +215,7 @@ pub(super) fn layer_of(
 ) -> Result<Layer> {
     let weights = builder.weights;
     let count = section.count_within("heads", MAX_WIDTH)?;
-    if width % count != 0 {
+    if !width.is_multiple_of(count) {
         return Err(section.bad("heads", &format!("a divisor of the width {width}")));
     }
     let heads = Heads::equal(count, width / count);
