@@ -262,6 +262,8 @@ fn settings(args: &TrainArgs) -> Result<Settings, CliError> {
     Ok(settings)
 }
 
+const RATE: &str = "learning rate";
+
 /// Draws the curves of the log.
 fn draw(finished: &Finished, out: &Path) -> Result<(), Stop> {
     let history = History::read(&finished.log)?;
@@ -269,13 +271,15 @@ fn draw(finished: &Finished, out: &Path) -> Result<(), Stop> {
         name: name.to_owned(),
         points: history.steps.iter().map(|step| (step.step as f64, of(step))).collect(),
         marked: None,
+        // All but the learning rate, which is what was asked for.
+        noisy: name != RATE,
     };
     let measured = |name: &String| {
         let points = history
             .evaluations
             .iter()
             .filter_map(|(step, scores, _)| Some((*step as f64, *scores.get(name)?)));
-        Series { name: name.clone(), points: points.collect(), marked: None }
+        Series { name: name.clone(), points: points.collect(), marked: None, noisy: false }
     };
     let mut loss = Panel { title: "loss".to_owned(), series: vec![curve("training", |s| s.loss)] };
     let mut scores = Panel { title: "scores".to_owned(), series: Vec::new() };
@@ -300,7 +304,7 @@ fn draw(finished: &Finished, out: &Path) -> Result<(), Stop> {
             loss,
             scores,
             one("gradient norm", curve("gradient norm", |s| s.gradient_norm)),
-            one("learning rate", curve("learning rate", |s| s.rate)),
+            one(RATE, curve(RATE, |s| s.rate)),
         ],
     };
     let path = out.join("curves.svg");
