@@ -15,10 +15,10 @@ use glossator_view::render::curves::{self, Curves, Panel, Series};
 use super::eval;
 use crate::args::train::{OptimizerArg, ProblemArg, StoredArg, TrainArgs};
 use crate::exit::{CliError, Exit, Stop, say};
-use crate::interrupt;
 use crate::model::Source;
 use crate::output::Output;
 use crate::training::Progress;
+use crate::{interrupt, memory};
 
 pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
     let task = task(&args.task)?;
@@ -81,6 +81,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
         },
     };
     interrupt::ask();
+    memory::keep();
     let progress = Progress::new(args.run.quiet);
     let result = train(&request, &progress);
     progress.finish();
