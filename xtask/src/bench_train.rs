@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::bench::{date, load_average, median, note, processor, ratio, run, say};
 
 const USAGE: &str = "\
-cargo xtask bench train [--rounds 3] [--threads 2] [--examples 2000] [--epochs 1] [--batch 32]
-                        [--rate 5e-5] [--model DIR] [--program target/release/glossator]";
+cargo xtask bench train [--rounds 3] [--threads 2] [--examples 1600] [--epochs 2] [--batch 32]
+                        [--rate 1e-4] [--model DIR] [--program target/release/glossator]";
 
 struct Settings {
     root: PathBuf,
@@ -35,10 +35,10 @@ impl Settings {
             root: root.to_owned(),
             rounds: 3,
             threads: 2,
-            examples: 2000,
-            epochs: 1,
+            examples: 1600,
+            epochs: 2,
             batch: 32,
-            rate: 5e-5,
+            rate: 1e-4,
             model: None,
             program: None,
         };

@@ -7,6 +7,7 @@ mod exit;
 mod input;
 mod installed;
 mod interrupt;
+mod memory;
 mod method_flags;
 mod model;
 mod output;

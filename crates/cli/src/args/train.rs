@@ -15,7 +15,7 @@ pub(crate) const TRAIN_EXAMPLES: &str = "Examples:
       --data train.conll --dev dev.conll --patience 3
   glossator train question-answering --from ./bert-base-cased --out ./my-qa \\
       --data train-v2.0.json --dev dev-v2.0.json --max-tokens 384
-  glossator train causal-lm --from lstm --unit character --out ./my-writer --data book.txt \
+  glossator train causal-lm --from lstm --unit character --out ./my-writer --data book.txt \\
       --block 64 --optimizer rmsprop --schedule exponential:1e:0.97 --dev-share 0.05
 
 Run the same command again to go on with a run that was interrupted. The directory it leaves opens
@@ -175,7 +175,7 @@ pub(crate) struct NewArgs {
     #[arg(long)]
     pub(crate) lowercase: bool,
 
-    /// Special tokens around texts: none, bounds ([CLS], [SEP]), begin ([BOS], [EOS]) or decoder
+    /// Special tokens around texts: none, bounds (CLS, SEP), begin (BOS, EOS) or decoder
     /// [default: none; decoder for seq2seq-lm]
     #[arg(long, value_name = "MARKS", value_parser = marks)]
     pub(crate) marks: Option<Marks>,

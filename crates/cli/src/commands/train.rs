@@ -15,10 +15,10 @@ use glossator_view::render::curves::{self, Curves, Panel, Series};
 use super::eval;
 use crate::args::train::{OptimizerArg, ProblemArg, StoredArg, TrainArgs};
 use crate::exit::{CliError, Exit, Stop, say};
-use crate::interrupt;
 use crate::model::Source;
 use crate::output::Output;
 use crate::training::Progress;
+use crate::{interrupt, memory};
 
 pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
     let task = task(&args.task)?;
@@ -81,6 +81,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Exit, Stop> {
         },
     };
     interrupt::ask();
+    memory::keep();
     let progress = Progress::new(args.run.quiet);
     let result = train(&request, &progress);
     progress.finish();
@@ -262,6 +263,8 @@ fn settings(args: &TrainArgs) -> Result<Settings, CliError> {
     Ok(settings)
 }
 
+const RATE: &str = "learning rate";
+
 /// Draws the curves of the log.
 fn draw(finished: &Finished, out: &Path) -> Result<(), Stop> {
     let history = History::read(&finished.log)?;
@@ -269,13 +272,15 @@ fn draw(finished: &Finished, out: &Path) -> Result<(), Stop> {
         name: name.to_owned(),
         points: history.steps.iter().map(|step| (step.step as f64, of(step))).collect(),
         marked: None,
+        // All but the learning rate, which is what was asked for.
+        noisy: name != RATE,
     };
     let measured = |name: &String| {
         let points = history
             .evaluations
             .iter()
             .filter_map(|(step, scores, _)| Some((*step as f64, *scores.get(name)?)));
-        Series { name: name.clone(), points: points.collect(), marked: None }
+        Series { name: name.clone(), points: points.collect(), marked: None, noisy: false }
     };
     let mut loss = Panel { title: "loss".to_owned(), series: vec![curve("training", |s| s.loss)] };
     let mut scores = Panel { title: "scores".to_owned(), series: Vec::new() };
@@ -300,7 +305,7 @@ fn draw(finished: &Finished, out: &Path) -> Result<(), Stop> {
             loss,
             scores,
             one("gradient norm", curve("gradient norm", |s| s.gradient_norm)),
-            one("learning rate", curve("learning rate", |s| s.rate)),
+            one(RATE, curve(RATE, |s| s.rate)),
         ],
     };
     let path = out.join("curves.svg");

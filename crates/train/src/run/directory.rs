@@ -137,9 +137,13 @@ mod tests {
         assert_eq!(error(&out, &settings, false), "OUT: another process is training there");
         drop(run);
         let other = json!({"a": {"seed": 7}, "b": 2});
+        // Nothing could be lost yet: other settings begin anew.
+        for settings in [&other, &settings] {
+            assert!(!RunDirectory::open(&out, settings, false).unwrap().resumes);
+        }
+        std::fs::write(out.join("checkpoint/state.safetensors"), "x").unwrap();
         let expected = "OUT: holds an unfinished run with a.seed 1, not 7";
         assert_eq!(error(&out, &other, false), expected);
-        std::fs::write(out.join("checkpoint/state.safetensors"), "x").unwrap();
         let run = RunDirectory::open(&out, &settings, true).unwrap();
         assert!(run.resumes);
         run.finish().unwrap();

@@ -1,7 +1,7 @@
 //! Learning curves as an SVG image, for light and dark pages.
 //!
 //! Each panel has an axis of its own; the points of a series are joined by straight lines, and a
-//! series of many points is drawn pale with its running mean over it. Colours follow the reader's
+//! series of many noisy points is drawn pale with its running mean over it. Colours follow the reader's
 //! preference where the image is shown by a browser, and are those of a light page elsewhere.
 
 use std::fmt::Write as _;
@@ -19,6 +19,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// A point to mark, by its index.
     pub marked: Option<usize>,
+    /// Whether chance is in its points, so that their running mean tells more than they do.
+    pub noisy: bool,
 }
 
 /// Lines that share an axis.
@@ -47,7 +49,7 @@ const RIGHT: f64 = 24.0;
 const HEIGHT: f64 = 150.0;
 const HEAD: f64 = 26.0;
 const GAP: f64 = 22.0;
-/// Series of more points are drawn with their running mean.
+/// Noisy series of more points are drawn with their running mean; points of others have no dots.
 const MANY: usize = 40;
 /// So many points are drawn of a line at most: more cannot be told apart.
 const MOST: usize = 600;
@@ -201,11 +203,11 @@ fn draw_panel(body: &mut String, panel: &Panel, series: &[Vec<(f64, f64)>], x: &
                  stroke-linejoin=\"round\" stroke-opacity=\"{opacity}\"{dash}/>"
             );
         };
-        if points.len() > MANY {
+        if points.len() > MANY && one.noisy {
             line(&thinned(points), 1.0, 0.35);
             line(&thinned(&smoothed(points)), 2.0, 1.0);
         } else {
-            line(points, 2.0, 1.0);
+            line(&thinned(points), 2.0, 1.0);
         }
         let marked = one.marked.and_then(|index| one.points.get(index));
         let dots = if points.len() > MANY { &[][..] } else { points.as_slice() };
@@ -336,7 +338,7 @@ mod tests {
     }
 
     fn curves(points: Vec<(f64, f64)>) -> Curves {
-        let series = Series { name: "loss <&>".to_owned(), points, marked: Some(0) };
+        let series = Series { name: "loss <&>".to_owned(), points, marked: Some(0), noisy: true };
         let panel = Panel { title: "loss".to_owned(), series: vec![series] };
         Curves { title: "a \"run\"".to_owned(), x: "step".to_owned(), panels: vec![panel] }
     }
