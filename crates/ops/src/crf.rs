@@ -153,7 +153,7 @@ impl Crf {
                 return Err(no_path());
             }
             let place = &mut out[b * row..][..length * self.tags];
-            chain.backward(emissions, &[], &forward, log_sum, 1.0, place, None);
+            chain.backward(emissions, &[], &forward, 1.0, place, None);
         }
         Tensor::from_vec(out, emissions.dims(), &Device::Cpu)?
             .to_dtype(emissions.dtype())?
@@ -337,7 +337,7 @@ impl CustomOp2 for LogPartition {
             threads::split_rows(&mut all, 1, self.parts(), |first, all| {
                 for (i, (demissions, dscores)) in all.iter_mut().enumerate() {
                     let sequence = first + i;
-                    let (variables, log_sum) = &forward[sequence];
+                    let (variables, _) = &forward[sequence];
                     let emissions = self.emissions(x, sequence);
                     *demissions = vec![0.0; emissions.len()];
                     if wanted {
@@ -346,9 +346,7 @@ impl CustomOp2 for LogPartition {
                     let counts = wanted.then_some(dscores.as_mut_slice());
                     let clamped = &self.clamped[sequence];
                     let factor = factors[sequence];
-                    chain.backward(
-                        &emissions, clamped, variables, *log_sum, factor, demissions, counts,
-                    );
+                    chain.backward(&emissions, clamped, variables, factor, demissions, counts);
                 }
             });
             let mut dx = vec![T::ZERO; x.len()];

@@ -21,6 +21,16 @@ fn log_sum(values: impl Iterator<Item = f64> + Clone) -> f64 {
     max + values.map(|value| (value - max).exp()).sum::<f64>().ln()
 }
 
+/// Subtracts the largest of some values from each, if it is a number, and returns it.
+fn shift(values: &mut [f64]) -> f64 {
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if !largest.is_finite() {
+        return 0.0;
+    }
+    values.iter_mut().for_each(|value| *value -= largest);
+    largest
+}
+
 impl Chain {
     /// From transitions `[from, to]`, start and end scores in a row.
     pub(super) fn new(scores: &[f64], tags: usize) -> Self {
@@ -45,53 +55,62 @@ impl Chain {
     }
 
     /// For each token and tag the log of the sum of `e^score` over all beginnings that end there,
-    /// emission included (-∞ where the tag is not allowed), and over all whole sequences.
+    /// emission included (-∞ where the tag is not allowed), and over all whole sequences. The
+    /// former are known up to a number that is the same for all tags of a token.
+    ///
+    /// What a token gets from the one before it is shifted so that its largest is 0. Where
+    /// transitions tell nothing, it is then exactly 0 for every tag, whatever came before: a tag
+    /// that is given somewhere else leaves a token's marginals as they are, to the last bit.
     pub(super) fn forward(&self, emissions: &[f64], clamped: &[Option<usize>]) -> (Vec<f64>, f64) {
         let tags = self.tags;
         let mut variables = vec![f64::NEG_INFINITY; emissions.len()];
-        let tokens = emissions.len() / tags;
-        for t in 0..tokens {
+        let mut reached = vec![f64::NEG_INFINITY; tags];
+        let mut shifts = 0.0;
+        for t in 0..emissions.len() / tags {
             let (before, here) = variables.split_at_mut(t * tags);
-            for tag in self.at(clamped, t) {
-                let reached = if t == 0 {
-                    self.start[tag]
-                } else {
-                    let from = self.at(clamped, t - 1);
-                    let before = &before[(t - 1) * tags..][from.clone()];
-                    let into = &self.into[tag * tags..][from];
-                    log_sum(before.iter().zip(into).map(|(a, b)| a + b))
-                };
-                here[tag] = reached + emissions[t * tags + tag];
+            let allowed = self.at(clamped, t);
+            if t == 0 {
+                reached.copy_from_slice(&self.start);
+            } else {
+                let from = self.at(clamped, t - 1);
+                let before = &before[(t - 1) * tags..][from.clone()];
+                for tag in allowed.clone() {
+                    let into = &self.into[tag * tags..][from.clone()];
+                    reached[tag] = log_sum(before.iter().zip(into).map(|(a, b)| a + b));
+                }
+                shifts += shift(&mut reached[allowed.clone()]);
+            }
+            for tag in allowed {
+                here[tag] = reached[tag] + emissions[t * tags + tag];
             }
         }
         let last = &variables[emissions.len() - tags..];
         let total = log_sum(last.iter().zip(&self.end).map(|(a, b)| a + b));
-        (variables, total)
+        (variables, shifts + total)
     }
 
     /// Adds `factor` times the probability of each tag at each token to `marginals`, and `factor`
     /// times the expected counts of transitions, starts and ends to `counts`.
-    #[expect(clippy::too_many_arguments, reason = "the state of a recursion and two results")]
     pub(super) fn backward(
         &self,
         emissions: &[f64],
         clamped: &[Option<usize>],
         forward: &[f64],
-        log_sum_of_all: f64,
         factor: f64,
         marginals: &mut [f64],
         mut counts: Option<&mut [f64]>,
     ) {
         let tags = self.tags;
         let tokens = emissions.len() / tags;
-        // The log of the sum over all endings that follow a tag.
+        // The log of the sum over all endings that follow a tag, shifted like the beginnings.
         let mut after = self.end.clone();
         let mut before = vec![f64::NEG_INFINITY; tags];
         for t in (0..tokens).rev() {
             let here = self.at(clamped, t);
+            let whole = |tag: usize| forward[t * tags + tag] + after[tag];
+            let all = log_sum(here.clone().map(whole));
             for tag in here.clone() {
-                let log_probability = forward[t * tags + tag] + after[tag] - log_sum_of_all;
-                let expected = factor * log_probability.exp();
+                let expected = factor * (whole(tag) - all).exp();
                 marginals[t * tags + tag] += expected;
                 if let Some(counts) = counts.as_deref_mut() {
                     if t == 0 {
@@ -106,18 +125,24 @@ impl Chain {
                 break;
             }
             before.fill(f64::NEG_INFINITY);
-            for from in self.at(clamped, t - 1) {
-                let ending = |tag: usize| {
-                    self.transitions[from * tags + tag] + emissions[t * tags + tag] + after[tag]
-                };
-                before[from] = log_sum(here.clone().map(ending));
-                if let Some(counts) = counts.as_deref_mut() {
-                    let beginning = forward[(t - 1) * tags + from] - log_sum_of_all;
+            let origins = self.at(clamped, t - 1);
+            let ending = |from: usize, tag: usize| {
+                self.transitions[from * tags + tag] + emissions[t * tags + tag] + after[tag]
+            };
+            for from in origins.clone() {
+                before[from] = log_sum(here.clone().map(|tag| ending(from, tag)));
+            }
+            if let Some(counts) = counts.as_deref_mut() {
+                let beginning = |from: usize| forward[(t - 1) * tags + from];
+                let all = log_sum(origins.clone().map(|from| beginning(from) + before[from]));
+                for from in origins.clone() {
                     for tag in here.clone() {
-                        counts[from * tags + tag] += factor * (beginning + ending(tag)).exp();
+                        let log_probability = beginning(from) + ending(from, tag) - all;
+                        counts[from * tags + tag] += factor * log_probability.exp();
                     }
                 }
             }
+            shift(&mut before[origins]);
             std::mem::swap(&mut after, &mut before);
         }
     }
