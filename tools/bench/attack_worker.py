@@ -16,11 +16,15 @@ words that `neighbours` lists for each word: the same list that the other side r
 """
 
 import argparse
+import atexit
 import heapq
 import json
+import shutil
 import string
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -178,7 +182,8 @@ def stub_what_is_missing():
     import types
     from unittest.mock import MagicMock
 
-    names = ("flair", "jieba", "Levenshtein", "langdetect", "pinyin", "pypinyin", "OpenHowNet", "language_tool_python", "bert_score")
+    names = ("datasets", "flair", "jieba", "Levenshtein", "langdetect", "pinyin", "pypinyin",
+             "OpenHowNet", "language_tool_python", "bert_score")
 
     class Stub(types.ModuleType):
         __path__ = []
@@ -201,6 +206,14 @@ def stub_what_is_missing():
             pass
 
     sys.meta_path.insert(0, Finder())
+    # A list of stop words is read when TextAttack is imported; the recipe leaves out none.
+    lists = Path(tempfile.mkdtemp())
+    (lists / "corpora/stopwords").mkdir(parents=True)
+    (lists / "corpora/stopwords/english").write_text("")
+    import nltk
+
+    nltk.data.path.insert(0, str(lists))
+    atexit.register(shutil.rmtree, lists)
 
 
 def main():

@@ -6,6 +6,8 @@
 //! explanation itself; processor time and peak memory come from `/proc`, with the same instrument
 //! for both.
 
+mod attacks;
+mod recurrent;
 mod report;
 mod worker;
 
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+pub(crate) use attacks::attacks;
+pub(crate) use recurrent::recurrent;
 use report::report;
 pub(crate) use report::{date, load_average, processor, ratio};
 use worker::Worker;
@@ -174,16 +178,23 @@ fn prepare(settings: &Settings) -> Result<String> {
             run(Command::new(&python).arg(script).arg(model).arg(&directory))?;
         }
     }
+    build_programs(&settings.root)?;
+    Ok(format!("Glossator {}; {theirs}", env!("CARGO_PKG_VERSION")))
+}
+
+/// Builds what answers for us: all of the workspace, as the tests are built, so that the
+/// dependencies are built once for both.
+fn build_programs(root: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // All of the workspace, as the tests are built: the dependencies are built once for both.
-    run(Command::new(&cargo).current_dir(&settings.root).args([
+    run(Command::new(cargo).current_dir(root).args([
         "build",
         "--release",
         "--workspace",
+        "--features=glossator/download",
         "--bin=glossator",
         "--example=bench_worker",
-    ]))?;
-    Ok(format!("Glossator {}; {theirs}", env!("CARGO_PKG_VERSION")))
+        "--example=attack_worker",
+    ]))
 }
 
 /// What one contender needed, a number for each turn.
@@ -205,12 +216,15 @@ struct Case {
 }
 
 impl Case {
-    /// The largest difference of a score, as a share of the largest score.
     fn disagreement(&self) -> f64 {
-        let largest = self.theirs.scores.iter().map(|s| s.abs()).fold(0.0, f64::max);
-        let pairs = self.ours.scores.iter().zip(&self.theirs.scores);
-        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
+        disagreement(&self.ours.scores, &self.theirs.scores)
     }
+}
+
+/// The largest difference of a score, as a share of the largest of theirs.
+fn disagreement(ours: &[f64], theirs: &[f64]) -> f64 {
+    let largest = theirs.iter().map(|score| score.abs()).fold(0.0, f64::max);
+    ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
 }
 
 fn explanations(settings: &Settings, model: &str) -> Result<Vec<Case>> {

@@ -11,10 +11,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
-cargo xtask test          everything that must hold before a change lands
-cargo xtask golden        write testdata/ again with PyTorch and Captum
-cargo xtask bench peers   compare with PyTorch and Captum, side by side
-cargo xtask bench train   compare fine-tuning with PyTorch, side by side";
+cargo xtask test             everything that must hold before a change lands
+cargo xtask golden           write testdata/ again with PyTorch and Captum
+cargo xtask bench peers      compare with PyTorch and Captum, side by side
+cargo xtask bench recurrent  compare a BiLSTM with AllenNLP's way, side by side
+cargo xtask bench attacks    compare with AllenNLP's attacks and TextAttack, side by side
+cargo xtask bench train      compare fine-tuning with PyTorch, side by side";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
@@ -24,6 +26,8 @@ fn main() -> Result<()> {
         ["test", ..] => test::run(root, &args[1..]),
         ["golden", ..] => golden::run(root, &args[1..]),
         ["bench", "peers", ..] => bench::peers(&args[2..]),
+        ["bench", "attacks", ..] => bench::attacks(&args[2..]),
+        ["bench", "recurrent", ..] => bench::recurrent(&args[2..]),
         ["bench", "train", ..] => bench_train::train(&args[2..]),
         [] => bail!("{USAGE}"),
         [unknown, ..] => bail!("unknown chore {unknown:?}\n{USAGE}"),

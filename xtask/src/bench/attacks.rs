@@ -1,22 +1,24 @@
 //! `cargo xtask bench attacks`: side by side with AllenNLP's algorithms written the obvious way in
-//! PyTorch, and with TextAttack where it is installed.
+//! PyTorch, and with TextAttack.
 //!
 //! Both sides attack the same sentences with the same weights, one sentence each in turn, so that
 //! what the machine does meanwhile hits both.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Worker, date, load_average, note, processor, run, say};
+use super::report::{date, load_average, processor};
+use super::worker::Worker;
+use super::{build_programs, note, say};
 
 const USAGE: &str = "\
 cargo xtask bench attacks [--data FILE] [--sentences 100] [--threads 2] [--only hotflip,reduce,greedy]
 
 FILE has a sentence on each line, alone or behind a label and a tab; without it sentences are made of
-templates. TextAttack is compared with where target/python-textattack/bin/python imports it.";
+templates.";
 
 struct Settings {
     root: PathBuf,
@@ -29,7 +31,7 @@ struct Settings {
 impl Settings {
     fn parse(args: &[String]) -> Result<Self> {
         let root =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
         let only = ["hotflip", "reduce", "greedy"].map(str::to_owned).to_vec();
         let mut settings =
             Self { root: root.to_owned(), data: None, sentences: 100, threads: 2, only };
@@ -58,8 +60,8 @@ impl Settings {
         Ok((0..n).map(|i| all[i * all.len() / n].clone()).collect())
     }
 
-    fn worker(&self, python: &str, contender: &str) -> Command {
-        let mut command = Command::new(self.root.join("target").join(python).join("bin/python"));
+    fn worker(&self, python: &Path, contender: &str) -> Command {
+        let mut command = Command::new(python);
         command.arg(self.root.join("tools/bench/attack_worker.py"));
         command.args(["--contender", contender]);
         self.common(command)
@@ -120,17 +122,7 @@ fn ask(worker: &mut Worker, command: &str, sentence: &str) -> Result<Answer> {
 /// Compares, prints the table and writes `target/bench/attacks.md`.
 pub(crate) fn attacks(args: &[String]) -> Result<()> {
     let settings = Settings::parse(args)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo).current_dir(&settings.root).args([
-        "build",
-        "--release",
-        "--package=glossator-interpret",
-        "--example=attack_worker",
-    ]))?;
-    if !settings.root.join("target/python/bin/python").exists() {
-        note("installing PyTorch and transformers into target/python")?;
-        crate::python::environment(&settings.root)?;
-    }
+    build_programs(&settings.root)?;
     let sentences = settings.sentences()?;
     let load_before = load_average();
     let mut out = String::new();
@@ -148,21 +140,19 @@ pub(crate) fn attacks(args: &[String]) -> Result<()> {
          mean edits (or tokens left) of both's successes | successes a second, ours / theirs |"
     )?;
     writeln!(out, "|---|---|---|---|---|---|---|---|")?;
-    for (command, contender, python) in [
-        ("hotflip", "allennlp", "python"),
-        ("reduce", "allennlp", "python"),
-        ("greedy", "textattack", "python-textattack"),
-    ] {
+    for (command, contender) in
+        [("hotflip", "allennlp"), ("reduce", "allennlp"), ("greedy", "textattack")]
+    {
         if !settings.only.iter().any(|only| only == command) {
             continue;
         }
-        if !settings.root.join("target").join(python).join("bin/python").exists() {
-            note(&format!("{command}: skipped, there is no target/{python}"))?;
-            continue;
-        }
+        let python = match contender {
+            "textattack" => crate::python::textattack(&settings.root)?,
+            _ => crate::python::environment(&settings.root)?,
+        };
         let ours = Command::new(settings.root.join("target/release/examples/attack_worker"));
         let mut ours = Worker::start(settings.common(ours))?;
-        let mut theirs = Worker::start(settings.worker(python, contender))?;
+        let mut theirs = Worker::start(settings.worker(&python, contender))?;
         // Caches and first-use costs are nobody's.
         ask(&mut ours, command, &sentences[0])?;
         ask(&mut theirs, command, &sentences[0])?;

@@ -38,11 +38,16 @@ impl Worker {
         Ok(line.trim_end().to_owned())
     }
 
-    pub(super) fn run(&mut self, command: &str) -> Result<Sample> {
-        let before = cpu_milliseconds(self.child.id());
+    /// The line that answers a command.
+    pub(super) fn ask(&mut self, command: &str) -> Result<String> {
         writeln!(self.input, "{command}")?;
         self.input.flush()?;
-        let line = self.line()?;
+        self.line()
+    }
+
+    pub(super) fn run(&mut self, command: &str) -> Result<Sample> {
+        let before = cpu_milliseconds(self.child.id());
+        let line = self.ask(command)?;
         let cpu = cpu_milliseconds(self.child.id()) - before;
         let numbers: Vec<f64> =
             line.split(' ').map(str::parse).collect::<Result<_, _>>().context(line.clone())?;
