@@ -169,6 +169,40 @@ impl<'a> Subject<'a> {
         })
     }
 
+    /// F at points that equal the input in all tokens before one, `first[i]`, which grow with i. A
+    /// model whose tokens see none behind them then reads what is shared only once.
+    ///
+    /// # Errors
+    /// As for [`Subject::values`].
+    pub fn values_behind(
+        &self,
+        first: &[usize],
+        point: impl Fn(usize, &mut [f64]) + Sync,
+    ) -> Result<Vec<f64>> {
+        let tokens = self.tokens();
+        // What is read of the output must be computed: of all positions, all.
+        let read = self.target.positions.iter().flatten().copied().min();
+        let prefix = match read {
+            Some(_) if first.len() > 1 => {
+                let batch = Batch::repeat(self.encoding, 1);
+                self.model.prefix(&self.at_input.0.as_detached_tensor(), &batch)?
+            }
+            _ => None,
+        };
+        let (Some(prefix), Some(read)) = (prefix, read) else {
+            return self.values(first.len(), point);
+        };
+        self.shards(first.len(), |range| {
+            let start = first[range.start].min(read);
+            let (input, batch) = self.points(range, &point)?;
+            let rest = input.narrow(1, start, tokens - start)?.contiguous()?;
+            let output = prefix.forward(start, &rest, &batch.behind(start))?;
+            let values = to_f64(&self.target.score(&output)?)?;
+            check_finite(&values, "the output", String::new)?;
+            Ok(values)
+        })
+    }
+
     /// F and ∂F/∂x at `n` points, in their order: `reduce(i, F, gradient)` makes of each point
     /// what the method needs, so that the gradients of a long path are never all in memory.
     ///

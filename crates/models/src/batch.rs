@@ -123,6 +123,26 @@ impl Batch {
         self.read.as_deref()
     }
 
+    /// What stands from position `start` on in each row. Positions that are asked for must lie there;
+    /// they count from `start` then.
+    #[must_use]
+    pub fn behind(&self, start: usize) -> Self {
+        let rest = |all: &[u32]| -> Vec<u32> {
+            let rows = all.chunks(self.tokens.max(1));
+            rows.flat_map(|row| row.get(start..).unwrap_or(&[]).iter().copied()).collect()
+        };
+        let read = self.read.as_ref();
+        Self {
+            ids: rest(&self.ids),
+            segments: rest(&self.segments),
+            lengths: self.lengths.iter().map(|length| length.saturating_sub(start)).collect(),
+            tokens: self.tokens.saturating_sub(start),
+            second: None,
+            read: read.map(|read| read.iter().map(|at| at.saturating_sub(start)).collect()),
+            written: Written::default(),
+        }
+    }
+
     /// The number of inputs.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -45,7 +45,7 @@ pub use error::{Error, Result};
 pub use glossator_ops::recurrent::Stage;
 pub use glossator_ops::{DType, Device, Tensor, Var};
 pub use initial::Init;
-pub use model::{Chain, Labels, Model, ModelInfo, Output, Problem, Task};
+pub use model::{Chain, Labels, Model, ModelInfo, Output, Prefix, Problem, Task};
 pub use registry::{Build, Builder, FAMILIES, Family, LoadOptions, Parameters, load};
 pub use text::{Encoding, Field, Token, Tokenizer, Written};
 pub use trace::{Direction, Layers, Site, Trace};

@@ -240,6 +240,19 @@ impl Output {
     }
 }
 
+/// What a model keeps of one input: see [`Model::prefix`].
+pub trait Prefix: Send + Sync {
+    /// The outputs of rows that share the first `start` tokens with that input, without a gradient.
+    /// `batch` holds what stands behind these ([`Batch::behind`]).
+    ///
+    /// # Shapes
+    /// - `rest`: `[batch, tokens - start, width]`, word embeddings
+    ///
+    /// # Errors
+    /// As for [`Model::forward`].
+    fn forward(&self, start: usize, rest: &Tensor, batch: &Batch) -> Result<Output>;
+}
+
 /// A differentiable model, split at its word embeddings. It holds no state that a call changes.
 pub trait Model: Send + Sync {
     /// What is known without running it.
@@ -266,6 +279,24 @@ pub trait Model: Send + Sync {
     /// If the shapes do not fit, the batch is longer than the model reads, or `trace` asks for
     /// what the model does not have.
     fn forward(&self, embeddings: &Tensor, batch: &Batch, trace: &mut Trace<'_>) -> Result<Output>;
+
+    /// Reads one input, so that others with the same beginning need a pass over their rest only.
+    /// `None` where what a token says may depend on those behind it, or a family keeps no keys and
+    /// values.
+    ///
+    /// # Shapes
+    /// - `embeddings`: `[1, tokens, width]`
+    ///
+    /// # Errors
+    /// As for [`Model::forward`].
+    fn prefix<'a>(
+        &'a self,
+        embeddings: &Tensor,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Prefix + 'a>>> {
+        let _ = (embeddings, batch);
+        Ok(None)
+    }
 
     /// The mean over all rows of the word embeddings: `[width]`.
     ///

@@ -30,8 +30,7 @@ struct Settings {
 
 impl Settings {
     fn parse(args: &[String]) -> Result<Self> {
-        let root =
-            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
         let only = ["hotflip", "reduce", "greedy"].map(str::to_owned).to_vec();
         let mut settings =
             Self { root: root.to_owned(), data: None, sentences: 100, threads: 2, only };

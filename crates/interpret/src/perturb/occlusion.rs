@@ -55,7 +55,8 @@ impl Method for Occlusion {
         let changed: Vec<usize> = (0..subject.tokens())
             .filter(|&t| embeddings[rows(embeddings, t)] != baseline[rows(&baseline, t)])
             .collect();
-        let without = subject.values(changed.len(), |i, x| {
+        // In their order: what stands before a token is the same for all those behind it.
+        let without = subject.values_behind(&changed, |i, x| {
             x.copy_from_slice(embeddings);
             let range = rows(x, changed[i]);
             x[range.clone()].copy_from_slice(&baseline[range]);

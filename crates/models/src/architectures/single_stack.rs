@@ -7,9 +7,9 @@ use crate::batch::Batch;
 use crate::blocks::attention::KeyValues;
 use crate::blocks::embeddings::Embeddings;
 use crate::blocks::stack::{Pass, Rows, Stack};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::heads::Head;
-use crate::model::{Model, ModelInfo, Output, Task};
+use crate::model::{Model, ModelInfo, Output, Prefix, Task};
 use crate::text::{Encoding, Tokenizer};
 use crate::trace::{Site, Trace};
 
@@ -32,6 +32,33 @@ impl SingleStack {
         let pass = Pass { lengths: None, memory: None, cache: Some(cache), start };
         let x = self.stack.forward(x, pass, &Rows::Last, trace)?;
         self.head.forward(&x, &batch, trace)
+    }
+}
+
+/// The keys and values of an input.
+struct Read<'a> {
+    model: &'a SingleStack,
+    cache: Vec<KeyValues>,
+    tokens: usize,
+}
+
+impl Prefix for Read<'_> {
+    fn forward(&self, start: usize, rest: &Tensor, batch: &Batch) -> Result<Output> {
+        let SingleStack { core, embeddings, stack, head, .. } = self.model;
+        core.check_batch(rest, batch)?;
+        core.check_length(start + batch.tokens())?;
+        // What is not there cannot be shared.
+        if start > self.tokens {
+            return Err(Error::TooLong { tokens: start, limit: self.tokens });
+        }
+        let kept = self.cache.iter().map(|layer| layer.first(start, batch.rows()));
+        let mut cache = kept.collect::<Result<Vec<_>>>()?;
+        let trace = &mut Trace::new();
+        let x = embeddings.forward(rest, batch, start, trace, Site::Residual(0))?;
+        let lengths = None;
+        let pass = Pass { lengths, memory: None, cache: Some(&mut cache), start };
+        let x = stack.forward(x, pass, &head.rows(batch), trace)?;
+        Ok(Output::new(head.forward(&x, batch, trace)?))
     }
 }
 
@@ -59,6 +86,25 @@ impl Model for SingleStack {
         let x = self.stack.forward(x, Pass::new(batch.padding()), &rows, trace)?;
         let logits = self.head.forward(&x, batch, trace)?;
         Ok(Output::new(trace.at(Site::Logits, logits)?))
+    }
+
+    fn prefix<'a>(
+        &'a self,
+        embeddings: &Tensor,
+        batch: &Batch,
+    ) -> Result<Option<Box<dyn Prefix + 'a>>> {
+        let reads_on = self.core.info.task == Task::CausalLm && self.stack.is_causal();
+        if !reads_on || batch.rows() != 1 {
+            return Ok(None);
+        }
+        self.core.check_batch(embeddings, batch)?;
+        self.core.check_length(batch.tokens())?;
+        let mut cache = vec![KeyValues::default(); self.stack.layers.len()];
+        let trace = &mut Trace::new();
+        let x = self.embeddings.forward(embeddings, batch, 0, trace, Site::Residual(0))?;
+        let pass = Pass { lengths: None, memory: None, cache: Some(&mut cache), start: 0 };
+        self.stack.forward(x, pass, &Rows::Last, trace)?;
+        Ok(Some(Box::new(Read { model: self, cache, tokens: batch.tokens() })))
     }
 
     fn mean_embedding(&self) -> Result<Tensor> {

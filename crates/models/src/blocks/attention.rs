@@ -69,6 +69,13 @@ impl KeyValues {
         self.0 = Some(all.clone());
         Ok(all)
     }
+
+    /// Those of the first tokens of one sequence, for so many rows that begin with them.
+    pub(crate) fn first(&self, tokens: usize, rows: usize) -> Result<Self> {
+        let Some(all) = self.0.as_ref().filter(|_| tokens > 0) else { return Ok(Self(None)) };
+        let width = all.dim(2)?;
+        Ok(Self(Some(all.narrow(1, 0, tokens)?.expand((rows, tokens, width))?.contiguous()?)))
+    }
 }
 
 impl Attention {

@@ -63,6 +63,16 @@ impl Stack {
         Self { layers, final_norm: None, convolution: None, first_site: 0, output_site: None }
     }
 
+    /// Whether what a token says depends on no token behind it.
+    pub(crate) fn is_causal(&self) -> bool {
+        let causal = |layer: &Arc<Layer>| {
+            layer.attention.causal
+                && layer.attention.disentangled.is_none()
+                && layer.cross.is_none()
+        };
+        self.convolution.is_none() && self.layers.iter().all(causal)
+    }
+
     /// The rows that are asked for, after the final norm. With a trace that asks for a site of the
     /// last layer, that layer still computes all rows.
     pub(crate) fn forward(
