@@ -157,9 +157,16 @@ class Computation:
         width = x.shape[1]
         return F.layer_norm(x, (width,), self.get(f"{name}.weight", width), self.get(f"{name}.bias", width), 1e-5)
 
+    def window(self, x, ids):
+        """The last tokens of a text that are not skipped, with copies of one before them where there are too few."""
+        section = self.config["window"]
+        table = self.get("embedding.words.weight", len(self.vocabulary), x.shape[1])
+        known = [row for row, i in zip(x, ids) if i not in section.get("skip", [])][-section["tokens"] :]
+        return torch.stack([table[section["fill"]]] * (section["tokens"] - len(known)) + known)
+
     def layers(self, key, sections, x, causal=False):
         """The output of a list of layers, and the last hidden states if the last one is recurrent."""
-        last = None
+        last, all_layers = None, [x]
         for i, section in enumerate(sections):
             name, kind = f"{key}.{i}", section["kind"]
             last = None
@@ -183,7 +190,20 @@ class Computation:
                 x = self.norm(name, x)
             else:
                 x = self.linear(name, x, section["size"], section.get("bias", True))
-        return x, last
+            all_layers.append(x)
+        return torch.cat(all_layers, 1) if self.config.get("concatenate_layers") else x, last
+
+    def attend(self, h):
+        """The mean over tokens that attention makes."""
+        pooling, width = self.config["pooling"], h.shape[1]
+        if pooling["score"] == "additive":
+            hidden = self.linear("pooling.map", h, pooling["size"]).tanh()
+            scores = self.linear("pooling.query", hidden, 1, bias=False)[:, 0]
+        else:
+            scores = self.linear("pooling.query", h, 1, bias=False)[:, 0]
+            if pooling["score"] == "scaled":
+                scores = scores / width**0.5
+        return scores.softmax(0) @ h
 
     def output(self, x, count):
         head = self.config.get("head", {})
@@ -196,32 +216,30 @@ class Computation:
 # Architectures: embeddings to outputs
 
 
-def classifier(model, x):
-    h, _ = model.layers("encoder", model.config["encoder"], x)
-    pooling = model.config["pooling"]
-    if pooling["kind"] == "max":
-        pooled = h.amax(0)
-    else:
-        width = h.shape[1]
-        if pooling["score"] == "additive":
-            hidden = model.linear("pooling.map", h, pooling["size"]).tanh()
-            scores = model.linear("pooling.query", hidden, 1, bias=False)[:, 0]
-        else:
-            scores = model.linear("pooling.query", h, 1, bias=False)[:, 0]
-            if pooling["score"] == "scaled":
-                scores = scores / width**0.5
-        pooled = scores.softmax(0) @ h
+def classifier(model, x, ids):
+    if "window" in model.config:
+        x = model.window(x, ids)
+    h, _ = model.layers("encoder", model.config["encoder"], model.place(x))
+    pooled = h.amax(0) if model.config["pooling"]["kind"] == "max" else model.attend(h)
     return model.output(pooled, len(model.config["id2label"]))
 
 
-def tagger(model, x):
+def tagger(model, x, ids):
     h, _ = model.layers("encoder", model.config["encoder"], x)
     return model.output(h, len(model.config["id2label"]))
 
 
-def language_model(model, x):
-    h, _ = model.layers("encoder", model.config["encoder"], model.place(x), causal=True)
-    return model.output(h, len(model.vocabulary))
+def language_model(model, x, ids):
+    if "pooling" not in model.config:
+        h, _ = model.layers("encoder", model.config["encoder"], model.place(x), causal=True)
+        return model.output(h, len(model.vocabulary))
+    ahead = []
+    for n in range(1, len(x) + 1):
+        # Each beginning of the text by itself.
+        read = model.window(x[:n], ids[:n]) if "window" in model.config else x[:n]
+        h, _ = model.layers("encoder", model.config["encoder"], read, causal=True)
+        ahead.append(model.attend(h))
+    return model.output(torch.stack(ahead), len(model.vocabulary))
 
 
 def maps(model, key, sizes, x):
@@ -367,13 +385,13 @@ def golden(name):
             described = {"text": texts, "ids": model.ids(texts)}
             x = model.embed(texts).detach().requires_grad_(True)
             run = {"TextClassifier": classifier, "TokenClassifier": tagger, "CausalLm": language_model}[kind]
-            outputs = run(model, x)
+            outputs = run(model, x, described["ids"])
             if model.config.get("crf"):
                 # Few enough tokens to sum over all sequences.
                 crf(model, row, x, outputs, tensors, described) if len(x) <= 5 else None
             differentiate(model, row, [x], outputs, tensors)
             if kind == "CausalLm":
-                rerun = lambda ids: language_model(model, table()[ids])[-1]  # noqa: E731
+                rerun = lambda ids: language_model(model, table()[ids], ids)[-1]  # noqa: E731
                 described["new"], described["margin"] = generate(model, rerun, described["ids"])
         else:
             first, second = texts

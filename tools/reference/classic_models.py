@@ -164,6 +164,38 @@ CONFIGS = {
     "classic-lm-rnn": (language([recurrent("rnn", 5), recurrent("rnn", 4)]), "word", "none"),
     "classic-lm-gru": (language([recurrent("gru", 5), recurrent("gru", 4)]), "word", "none"),
     "classic-lm-lstm": (language([recurrent("lstm", 5), recurrent("lstm", 4)]), "character", "none"),
+    "classic-lm-concatenated": (
+        {
+            **language([recurrent("lstm", 5), recurrent("lstm", 4)]),
+            "concatenate_layers": True,
+            "pooling": {"kind": "attention", "score": "dot"},
+        },
+        "character",
+        "none",
+    ),
+    "classic-lm-window": (
+        {
+            **language([recurrent("lstm", 4), {"kind": "linear", "size": 3}]),
+            "concatenate_layers": True,
+            "pooling": {"kind": "attention", "score": "additive", "size": 3},
+            "window": {"tokens": 5, "fill": 2},
+        },
+        "word",
+        "none",
+    ),
+    "classic-window": (
+        {
+            "architectures": ["TextClassifier"],
+            **SENTIMENT,
+            "embedding": {**PLAIN, "positions": {"kind": "learned", "count": 6}},
+            "encoder": BILSTM,
+            "pooling": {"kind": "max"},
+            # Some texts are longer, some shorter, and some of them have unknown words.
+            "window": {"tokens": 6, "fill": 0, "skip": [1]},
+        },
+        "word",
+        "none",
+    ),
     "classic-lm-gated-cnn": (
         language([
             {"kind": "gated-cnn", "size": 5, "width": 3},

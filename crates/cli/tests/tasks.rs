@@ -440,6 +440,8 @@ fn models_are_looked_into() {
                   layers.N.attention.output, layers.N.mlp, logits
     sha256        2536be2f0807a7830fff38d415f41105db12874aa48176bd68b77235b7fdff70
     ");
+    let text = inspect("../../testdata/models/classic-window");
+    assert!(text.contains("65536, of which a prediction reads the last 6 (fewer are"), "{text}");
     for name in ["gpt2", "t5", "bert-token-classification", "bert-sentence-similarity"] {
         let Some(model) = tiny(name) else { continue };
         let text = inspect(&model);

@@ -13,3 +13,4 @@ pub mod pooling;
 pub mod positions;
 pub mod recurrent;
 pub mod stack;
+pub mod window;

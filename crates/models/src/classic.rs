@@ -130,6 +130,22 @@ pub static ARCHITECTURES: &[Architecture] = &[
         sections: |task| recurrent("lstm", task),
     },
     Architecture {
+        id: "lstm-skip-attention",
+        summary: "words and two layers of LSTM side by side, with attention (Felbo et al. 2017)",
+        tasks: &[Task::CausalLm, Task::TextClassification],
+        reads_pairs: false,
+        sections: |task| {
+            let both = task != Task::CausalLm;
+            let layer = json!({"kind": "lstm", "size": 128, "bidirectional": both});
+            json!({
+                "embedding": {"words": {"size": 100}},
+                "encoder": [layer, layer],
+                "concatenate_layers": true,
+                "pooling": {"kind": "attention", "score": "dot"},
+            })
+        },
+    },
+    Architecture {
         id: "gated-cnn",
         summary: "gated convolutions (Dauphin et al. 2017)",
         tasks: &[Task::CausalLm],

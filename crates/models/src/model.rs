@@ -129,6 +129,9 @@ pub struct ModelInfo {
     pub vocab_size: usize,
     /// The most tokens that it can read, special ones included.
     pub max_tokens: usize,
+    /// How many tokens a prediction is computed from, if it is always so many: the last ones, with
+    /// one that fills up before them where they are fewer.
+    pub window: Option<usize>,
     /// Whether it reads two texts, one apart from the other.
     pub reads_pairs: bool,
     /// Number of parameters that it uses.

@@ -315,6 +315,7 @@ impl Source<'_> {
             heads: 1,
             vocab_size: 0,
             max_tokens: limit,
+            window: None,
             reads_pairs: task == Task::SentenceSimilarity,
             parameters,
             norms_embeddings: false,

@@ -45,6 +45,9 @@ const STAGES: [(&str, Stage); 8] = [
 ///
 /// In a model that reads two texts with the same layers, the sites of these layers hold both, one
 /// behind the other in the first dimension: first texts, then second texts.
+///
+/// In a model that reads a window of fixed length, `tokens` is that length in all sites but
+/// [`Site::Embeddings`]; in such a language model, `batch` counts windows, one for each output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Site {
@@ -86,11 +89,13 @@ pub enum Site {
     /// How much layer `l` lets through, of a gated convolution or a highway layer:
     /// `[batch, tokens, width]`.
     Gate(usize),
-    /// Scores of attention over a text's tokens, `-∞` at padding: `[batch, tokens]`.
+    /// Scores of attention over a text's tokens, `-∞` at a classifier's padding: `[batch, tokens]`.
     PoolingScores,
-    /// Its probabilities: `[batch, tokens]`.
+    /// Its probabilities: `[batch, tokens]`; in a language model, those of the tokens up to each
+    /// one whose output is read: `[batch, read, tokens]`.
     PoolingProbabilities,
-    /// The vector that stands for the whole text, or the pair: `[batch, width]`.
+    /// The vector that stands for the whole text, or the pair: `[batch, width]`; in a language
+    /// model, for the text up to each token that is read: `[batch, read, width]`.
     Pooled,
     /// Scores of each token of the first text with each of the second, `-∞` at padding:
     /// `[batch, first tokens, second tokens]`. Of question answering, the question is first.

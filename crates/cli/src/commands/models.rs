@@ -135,7 +135,11 @@ fn described(model: &dyn Model) -> String {
     out += &item("heads", &info.heads.to_string());
     out += &item("width", &info.width.to_string());
     out += &item("vocabulary", &info.vocab_size.to_string());
-    out += &item("max tokens", &info.max_tokens.to_string());
+    let read = match info.window {
+        None => String::new(),
+        Some(n) => format!(", of which a prediction reads the last {n} (fewer are filled up)"),
+    };
+    out += &item("max tokens", &format!("{}{read}", info.max_tokens));
     out += &item("labels", &labels(info));
     out += &item("sites", &sites(info));
     out + &item("sha256", &model.sha256())

@@ -46,6 +46,7 @@ impl Words {
         info.reads_pairs = self.body.reads_two() && info.decoder.is_none();
         info.vocab_size = self.features.vocabulary();
         info.max_tokens = info.max_tokens.min(self.max_tokens);
+        info.window = self.body.window();
         let ends = ([Site::Embeddings], [Site::Logits]);
         info.sites = ends.0.into_iter().chain(self.body.sites()).chain(ends.1).collect();
     }
@@ -73,6 +74,11 @@ pub trait Body: Send + Sync {
     /// Attention heads of a layer.
     fn heads(&self) -> usize {
         1
+    }
+
+    /// See [`ModelInfo::window`].
+    fn window(&self) -> Option<usize> {
+        None
     }
 
     /// Whether its batches have two parts.

@@ -172,13 +172,17 @@ pub struct Encoder {
     pub input: usize,
     /// `[positions, input]`: what is added to what the first layer reads.
     pub positions: Option<Weight>,
+    /// Whether what comes behind reads what the first layer reads and the outputs of all layers,
+    /// side by side.
+    pub concatenate: bool,
 }
 
 /// What an encoder makes of a text.
 pub(crate) struct Encoded {
     /// `[batch, tokens, width]`
     pub(crate) states: Tensor,
-    /// The states that the last layer leaves, one for each way, if it is recurrent.
+    /// The states that the last layer leaves, one for each way, if it is recurrent and its output
+    /// stands alone.
     pub(crate) left: Vec<State>,
 }
 
@@ -186,6 +190,9 @@ impl Encoder {
     /// Elements of an output.
     #[must_use]
     pub fn width(&self) -> usize {
+        if self.concatenate {
+            return self.input + self.layers.iter().map(EncoderLayer::width).sum::<usize>();
+        }
         self.layers.last().map_or(self.input, EncoderLayer::width)
     }
 
@@ -217,9 +224,10 @@ impl Encoder {
         trace: &mut Trace<'_>,
     ) -> Result<Encoded> {
         let mut x = trace.drop_out(self.placed(x, 0)?)?;
-        let mut left = Vec::new();
+        let (mut left, mut all) = (Vec::new(), Vec::new());
         for (l, layer) in (self.first_site..).zip(&self.layers) {
             x = trace.at(Site::Residual(l), x)?;
+            all.extend(self.concatenate.then(|| x.clone()));
             (x, left) = layer.forward(l, &x, lengths, trace)?;
             if !matches!(layer, EncoderLayer::Transformer(_) | EncoderLayer::Norm(..)) {
                 x = trace.drop_out(x)?;
@@ -229,7 +237,11 @@ impl Encoder {
             Some(site) => trace.at(site, x)?,
             None => x,
         };
-        Ok(Encoded { states, left })
+        if all.is_empty() {
+            return Ok(Encoded { states, left });
+        }
+        all.push(states);
+        Ok(Encoded { states: Tensor::cat(&all, 2)?, left: Vec::new() })
     }
 
     /// What is carried along before the first token. `like` has the type.
@@ -259,9 +271,15 @@ impl Encoder {
     ) -> Result<Tensor> {
         let mut x = self.placed(x, start)?;
         let trace = &mut Trace::new();
+        let mut all = Vec::new();
         for (layer, carried) in self.layers.iter().zip(carried) {
+            all.extend(self.concatenate.then(|| x.clone()));
             x = layer.carry_on(&x, carried, start, trace)?;
         }
-        Ok(x)
+        if all.is_empty() {
+            return Ok(x);
+        }
+        all.push(x);
+        Ok(Tensor::cat(&all, 2)?)
     }
 }

@@ -1,4 +1,4 @@
-//! From the tokens of a text to one vector.
+//! From the tokens of a text to one vector, or from those up to each token to one for each.
 //!
 //! Attention pooling is that of the classifiers of Jain & Wallace (2019, arXiv 1902.10186, section
 //! 2): additive (Bahdanau et al. 2015) or a product (Vaswani et al. 2017) with one learned query.
@@ -47,6 +47,10 @@ pub enum Score {
     },
 }
 
+/// What can be seen of attention.
+pub(crate) const ATTENTION_SITES: [Site; 3] =
+    [Site::PoolingScores, Site::PoolingProbabilities, Site::Pooled];
+
 impl Score {
     /// `[batch, tokens]` of `[batch, tokens, width]`.
     fn of(&self, h: &Tensor) -> Result<Tensor> {
@@ -63,9 +67,7 @@ impl Score {
 impl Pool {
     pub(crate) fn sites(&self) -> Vec<Site> {
         match self {
-            Self::Attention(_) => {
-                vec![Site::PoolingScores, Site::PoolingProbabilities, Site::Pooled]
-            }
+            Self::Attention(_) => ATTENTION_SITES.to_vec(),
             _ => vec![Site::Pooled],
         }
     }
@@ -97,6 +99,32 @@ impl Pool {
         };
         trace.at(Site::Pooled, pooled)
     }
+}
+
+/// A vector for each of these positions of a text (none: all): the mean over the tokens up to it and
+/// with it, weighed by attention. `[batch, positions, width]`
+///
+/// A token's score is the same at every position; what it is weighed against is not. Padding comes
+/// behind every token, so none is seen by one.
+pub(crate) fn attend_back(
+    score: &Score,
+    h: &Tensor,
+    positions: Option<&[usize]>,
+    trace: &mut Trace<'_>,
+) -> Result<Tensor> {
+    let h = h.contiguous()?;
+    let (_, tokens, _) = h.dims3()?;
+    let scores = trace.at(Site::PoolingScores, score.of(&h)?)?.unsqueeze(1)?;
+    let hide = |at| (0..tokens).map(move |t| if t > at { f64::NEG_INFINITY } else { 0.0 });
+    let ahead: Vec<f64> = match positions {
+        Some(positions) => positions.iter().flat_map(|&at| hide(at)).collect(),
+        None => (0..tokens).flat_map(hide).collect(),
+    };
+    let rows = ahead.len() / tokens.max(1);
+    let ahead = Tensor::from_vec(ahead, (1, rows, tokens), h.device())?.to_dtype(h.dtype())?;
+    let scores = scores.broadcast_add(&ahead)?;
+    let shares = trace.at(Site::PoolingProbabilities, softmax(&scores)?)?;
+    trace.at(Site::Pooled, shares.matmul(&h)?)
 }
 
 /// Scores with `-∞` at the padding of their last dimension. `between`: how many rows of scores each

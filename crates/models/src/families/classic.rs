@@ -43,14 +43,25 @@ const MAX_KERNEL: usize = 256;
 const MAX_LIST: usize = 16;
 /// The most tokens that are read where the configuration names no limit.
 const MAX_TOKENS: usize = 1 << 16;
+/// The most tokens of a window.
+const MAX_WINDOW: usize = 1 << 10;
+/// The most that are read of a language model whose work is that of all tokens for each: with
+/// attention over all before it, or a window of its own.
+const MAX_READ_AGAIN: usize = 1 << 12;
 
 fn build(builder: &Builder<'_>) -> Result<Plan> {
+    let config = builder.config;
+    let pairs = config.architecture() == Some("PairClassifier");
+    let two = pairs || matches!(builder.task, Task::QuestionAnswering | Task::Seq2SeqLm);
+    for key in ["concatenate_layers", "window"] {
+        if two && !config.is_absent(key) {
+            return Err(config.bad(key, "nothing: it is for models of one text"));
+        }
+    }
     Ok(match builder.task {
         Task::QuestionAnswering => Plan::Words(pair::reader(builder)?),
         Task::Seq2SeqLm => seq2seq::plan(builder)?,
-        _ if builder.config.architecture() == Some("PairClassifier") => {
-            Plan::Words(pair::pair(builder)?)
-        }
+        _ if pairs => Plan::Words(pair::pair(builder)?),
         _ => Plan::Words(text::words(builder)?),
     })
 }

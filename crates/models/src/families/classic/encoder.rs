@@ -48,7 +48,7 @@ pub(super) fn encoder(builder: &Builder<'_>, config: &Config, place: Place<'_>) 
     }
     // What the next layer would read.
     let output_site = Some(Site::Residual(first + layers.len()));
-    Ok(Encoder { layers, first_site: first, output_site, input, positions })
+    Ok(Encoder { layers, first_site: first, output_site, input, positions, concatenate: false })
 }
 
 fn layer(

@@ -6,11 +6,13 @@ use glossator_ops::Linear;
 use glossator_ops::crf::Crf;
 
 use super::encoder::{Place, activation, encoder};
-use super::{MAX_LIST, MAX_WIDTH, embedding, linear};
+use super::{MAX_LIST, MAX_READ_AGAIN, MAX_WIDTH, MAX_WINDOW, embedding, linear};
 use crate::architectures::Words;
 use crate::architectures::words::{Sequence, SequenceOutput};
 use crate::blocks::encoder::{Encoder, EncoderLayer};
+use crate::blocks::features::Features;
 use crate::blocks::pooling::{Pool, Score};
+use crate::blocks::window::Window;
 use crate::config::Config;
 use crate::error::Result;
 use crate::heads::{self, Step};
@@ -24,12 +26,22 @@ pub(super) fn words(builder: &Builder<'_>) -> Result<Words> {
     let features = embedding::features(builder)?;
     let input = features.width();
     let positions = embedding::positions(builder, input)?;
-    let max_tokens = embedding::max_tokens(builder, positions.as_ref())?;
+    let window = window(builder, &features)?;
+    let mut max_tokens = match (&window, &positions) {
+        (Some(window), Some(table)) if window.tokens > table.shape()[0] => {
+            let expected = format!("at least the window's {}", window.tokens);
+            return Err(embedding::section(builder)?.bad("positions.count", &expected));
+        }
+        // Positions are those of the window.
+        (Some(_), _) => embedding::max_tokens(builder, None)?,
+        (None, table) => embedding::max_tokens(builder, table.as_ref())?,
+    };
     let sight = embedding::sight(builder.task);
     let place = Place { key: "encoder", input, first: 0, sight, positions };
     let mut encoder = encoder(builder, config, place)?;
+    encoder.concatenate = config.flag_or("concatenate_layers", false)?;
     let width = encoder.width();
-    if builder.task != Task::TextClassification && !config.is_absent("pooling") {
+    if builder.task == Task::TokenClassification && !config.is_absent("pooling") {
         return Err(config.bad("pooling", "nothing: each token has an output of its own"));
     }
     if builder.task != Task::TokenClassification && config.flag_or("crf", false)? {
@@ -37,11 +49,18 @@ pub(super) fn words(builder: &Builder<'_>) -> Result<Words> {
     }
     let (output, labels) = match builder.task {
         Task::CausalLm => {
+            let attention = match config.is_absent("pooling") {
+                true => None,
+                false => Some(attention(builder, width)?),
+            };
+            if attention.is_some() || window.is_some() {
+                max_tokens = max_tokens.min(MAX_READ_AGAIN);
+            }
             let mut steps = Vec::new();
             let width = hidden(builder, &mut steps, width)?;
             steps.push(Step::Linear(vocabulary(builder, &features.words, width)?));
             let labels = Labels { names: Vec::new(), problem: Problem::SingleLabel };
-            (SequenceOutput::Next { steps }, labels)
+            (SequenceOutput::Next { attention, steps }, labels)
         }
         Task::TokenClassification => {
             let (steps, labels) = classifier(builder, width)?;
@@ -51,7 +70,7 @@ pub(super) fn words(builder: &Builder<'_>) -> Result<Words> {
         }
         _ => {
             let pool = pool(builder, width)?;
-            if matches!(pool, Pool::Last) && ends_recurrent(&encoder) {
+            if matches!(pool, Pool::Last) && ends_recurrent(&encoder) && !encoder.concatenate {
                 // The states that are left are read, not the outputs.
                 encoder.output_site = None;
             }
@@ -61,7 +80,7 @@ pub(super) fn words(builder: &Builder<'_>) -> Result<Words> {
     };
     Ok(Words {
         features,
-        body: Box::new(Sequence { encoder, output }),
+        body: Box::new(Sequence { window, encoder, output }),
         labels,
         max_tokens,
         stop_ids: config.ids("eos_token_id")?,
@@ -70,6 +89,43 @@ pub(super) fn words(builder: &Builder<'_>) -> Result<Words> {
 
 fn ends_recurrent(encoder: &Encoder) -> bool {
     matches!(encoder.layers.last(), Some(EncoderLayer::Recurrent(_)))
+}
+
+/// The section `window`.
+fn window(builder: &Builder<'_>, features: &Features) -> Result<Option<Window>> {
+    let config = builder.config;
+    let Some(section) = config.section("window")? else { return Ok(None) };
+    if builder.task == Task::TokenClassification {
+        return Err(config.bad("window", "nothing: every token has a label"));
+    }
+    if features.characters.is_some() || features.casing.is_some() {
+        let expected = "nothing, for tokens with characters or casing: what fills up has neither";
+        return Err(config.bad("window", expected));
+    }
+    let tokens = section.count_within("tokens", MAX_WINDOW)?;
+    let fill = section.id("fill")?.unwrap_or(0);
+    let skip = section.ids("skip")?;
+    let known = |id: u32| (id as usize) < features.vocabulary();
+    for (key, fits) in [("fill", known(fill)), ("skip", skip.iter().all(|&id| known(id)))] {
+        if !fits {
+            let expected =
+                format!("ids below {}, the size of the vocabulary", features.vocabulary());
+            return Err(section.bad(key, &expected));
+        }
+    }
+    Ok(Some(Window { tokens, fill, skip, words: features.words.clone() }))
+}
+
+/// The section `pooling` of a language model.
+fn attention(builder: &Builder<'_>, width: usize) -> Result<Score> {
+    match pool(builder, width)? {
+        Pool::Attention(score) => Ok(score),
+        _ => {
+            let section = builder.config.section("pooling")?;
+            let section = section.as_ref().unwrap_or(builder.config);
+            Err(section.bad("kind", "attention, in a language model"))
+        }
+    }
 }
 
 /// The section `pooling`.
