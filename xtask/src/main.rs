@@ -5,6 +5,7 @@ mod bench_train;
 mod golden;
 mod python;
 mod test;
+mod web;
 
 use std::path::Path;
 
