@@ -1,6 +1,7 @@
 //! Chores of the workspace: `cargo xtask` lists them.
 
 mod bench;
+mod bench_serve;
 mod bench_train;
 mod golden;
 mod python;
@@ -15,7 +16,8 @@ const USAGE: &str = "\
 cargo xtask test          everything that must hold before a change lands
 cargo xtask golden        write testdata/ again with PyTorch and Captum
 cargo xtask bench peers   compare with PyTorch and Captum, side by side
-cargo xtask bench train   compare fine-tuning with PyTorch, side by side";
+cargo xtask bench train   compare fine-tuning with PyTorch, side by side
+cargo xtask bench serve   load the server with many clients on this machine";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
@@ -26,6 +28,7 @@ fn main() -> Result<()> {
         ["golden", ..] => golden::run(root, &args[1..]),
         ["bench", "peers", ..] => bench::peers(&args[2..]),
         ["bench", "train", ..] => bench_train::train(&args[2..]),
+        ["bench", "serve", ..] => bench_serve::serve(&args[2..]),
         [] => bail!("{USAGE}"),
         [unknown, ..] => bail!("unknown chore {unknown:?}\n{USAGE}"),
     }
