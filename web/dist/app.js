@@ -120,6 +120,8 @@ var e=globalThis,t=e.ShadowRoot&&(e.ShadyCSS===void 0||e.ShadyCSS.nativeShadow)&
       section + section { margin-top: 1.5rem; }
       del { color: var(--_gone); text-decoration: line-through .1em; text-decoration-skip-ink: none; }
       ins { color: var(--_new); font-weight: 650; text-decoration: underline .12em; text-underline-offset: .2em; }
+      del + ins { margin-inline-start: .2em; }
+      h3 { margin-top: .5rem; }
       .verdict { margin: .5rem 0; }
       .now { margin: .5rem 0; }
       .now prediction-bars { background: none; }
@@ -130,7 +132,7 @@ var e=globalThis,t=e.ShadowRoot&&(e.ShadyCSS===void 0||e.ShadyCSS.nativeShadow)&
       <h3>${n}</h3>
       ${this.change(e,t)}
       <p class=${t.success?`verdict`:`alert`}><strong>${r}</strong> ${i}</p>
-      <div class="now"><p>${Ht(t.final,t.prediction)}</p>
+      <div class="now"><p>now ${Ht(t.final,t.prediction)}</p>
         <prediction-bars plain palette=${this.palette} .data=${{version:1,model:e.model,input:t.final,prediction:t.prediction}}></prediction-bars></div>
       ${t.certificate?x`<p class="note">${Tn(e,t.certificate)}</p>`:w}
       ${this.others(t)}

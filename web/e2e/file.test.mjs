@@ -72,19 +72,22 @@ for (const [name, args] of PAGES) {
   });
 }
 
-test('a long text stays quick', async () => {
-  const words = Array.from({ length: 2000 }, (_, i) => (i % 7 === 0 ? 'touching' : 'word'));
-  const url = write('long.html', [
-    'explain',
-    '--truncate',
+test('2,000 tokens stay quick', async () => {
+  const words = Array.from({ length: 400 }, (_, i) => ['rain', 'keep', 'fall', 'upon'][i % 4]);
+  const model = [
+    '--model',
+    'models/characters-en',
     '--method',
-    'gradient',
-    words.join(' '),
-  ]);
+    'input-x-gradient',
+    '--by',
+    'token',
+  ];
+  const url = write('long.html', ['explain', ...model, words.join(' ')]);
   const began = performance.now();
   const { page, close } = await open(browser, url);
   await page.locator('glossator-report token-heatmap .w').first().waitFor();
   assert.ok(performance.now() - began < 5000);
+  assert.ok((await page.locator('glossator-report token-heatmap .w').count()) > 1990);
   await page.locator('glossator-report token-heatmap [role="listbox"]').focus();
   const moved = await page.evaluate(async () => {
     const map = document

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { gallery } from '../scripts/gallery.mjs';
-import { axe, faults, launch, open } from './support.mjs';
+import { axe, faults, launch, open, textOf } from './support.mjs';
 
 const ELEMENTS = [
   'token-heatmap',
@@ -40,7 +40,7 @@ for (const colorScheme of ['light', 'dark']) {
     for (const name of ELEMENTS) {
       const first = page.locator(`section#${name} > ${name}`).first();
       await first.waitFor();
-      assert.ok((await first.innerText()).trim().length > 20, name);
+      assert.ok((await textOf(first)).length > 20, name);
       assert.equal(await first.locator('[role="alert"]').count(), 0, name);
     }
     for (const palette of ['blue-orange', 'purple-green', 'grey']) {

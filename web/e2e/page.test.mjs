@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { axe, explained, faults, launch, link, open, serve } from './support.mjs';
+import { axe, explained, faults, launch, link, open, serve, textOf } from './support.mjs';
 
 let browser;
 let server;
@@ -126,9 +126,9 @@ test('the keyboard alone reaches everything', async () => {
   // A word's exact score, by arrow keys.
   const map = page.locator('method-comparison token-heatmap').first();
   await map.locator('[role="listbox"]').focus();
+  await page.keyboard.press('Home');
   await page.keyboard.press('ArrowRight');
-  await page.keyboard.press('ArrowRight');
-  assert.match(await map.locator('.readout').innerText(), /touching/);
+  assert.match(await page.locator('method-comparison .readout.on').innerText(), /touching/);
   assert.equal(await page.locator('method-comparison token-heatmap .active').count(), 3);
   // Another tab, by arrow keys.
   await page.locator('#tab-why').focus();
@@ -146,7 +146,7 @@ test('an attack is run, and its edits appear', async () => {
   await page.getByRole('button', { name: 'Attack', exact: true }).click();
   await page.locator('edit-list del').first().waitFor();
   assert.match(await page.locator('edit-list .verdict').innerText(), /flipped by \d+ edit/);
-  assert.match(await page.locator('edit-list .now').innerText(), /negative \d/);
+  assert.match(await textOf(page.locator('edit-list .now')), /negative \d/);
   assert.match(page.url(), /attacked=true/);
   await page.getByText('Input reduction', { exact: true }).click();
   await page.getByRole('button', { name: 'Attack', exact: true }).click();
@@ -246,7 +246,7 @@ test('a label that was not predicted is asked for: why not that one?', async () 
   assert.match(target, /-vs-/);
   assert.ok(said.startsWith(target.split('-vs-')[0]));
   await page.waitForFunction(() => !document.querySelector('.progress'));
-  assert.match(await page.locator('method-comparison').innerText(), /difference in logit/);
+  assert.match(await textOf(page.locator('method-comparison')), /difference in logit/);
   await close();
 });
 
@@ -322,7 +322,7 @@ test('text is never markup', async () => {
   await explained(view.page);
   assert.equal(await view.page.evaluate(() => window.ran), undefined);
   assert.match(
-    await view.page.locator('method-comparison token-heatmap').first().innerText(),
+    await textOf(view.page.locator('method-comparison token-heatmap').first()),
     /<script>/,
   );
   assert.deepEqual(await faults(view), []);

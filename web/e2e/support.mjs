@@ -113,3 +113,17 @@ export async function explained(page) {
 export function link(url, view) {
   return `${url}/#${new URLSearchParams(view)}`;
 }
+
+/** All text in an element, that of its shadows included, as a reader would see it. */
+export function textOf(locator) {
+  return locator.evaluate((element) => {
+    const read = (node) => {
+      if (node.nodeType === Node.TEXT_NODE) return node.data;
+      if (node.nodeType !== Node.ELEMENT_NODE && node.nodeType !== Node.DOCUMENT_FRAGMENT_NODE)
+        return '';
+      if (node.localName === 'style' || node.localName === 'script') return '';
+      return [...(node.shadowRoot ?? node).childNodes].map(read).join('');
+    };
+    return read(element).replace(/\s+/g, ' ').trim();
+  });
+}

@@ -23,6 +23,8 @@ export abstract class AttackView extends GlossatorElement {
       section + section { margin-top: 1.5rem; }
       del { color: var(--_gone); text-decoration: line-through .1em; text-decoration-skip-ink: none; }
       ins { color: var(--_new); font-weight: 650; text-decoration: underline .12em; text-underline-offset: .2em; }
+      del + ins { margin-inline-start: .2em; }
+      h3 { margin-top: .5rem; }
       .verdict { margin: .5rem 0; }
       .now { margin: .5rem 0; }
       .now prediction-bars { background: none; }
@@ -62,7 +64,7 @@ export abstract class AttackView extends GlossatorElement {
       <h3>${decision}</h3>
       ${this.change(document, result)}
       <p class=${result.success ? 'verdict' : 'alert'}><strong>${what}</strong> ${rest}</p>
-      <div class="now"><p>${headline(result.final, result.prediction)}</p>
+      <div class="now"><p>now ${headline(result.final, result.prediction)}</p>
         <prediction-bars plain palette=${this.palette} .data=${{ version: 1, model: document.model, input: result.final, prediction: result.prediction }}></prediction-bars></div>
       ${result.certificate ? html`<p class="note">${proof(document, result.certificate)}</p>` : nothing}
       ${this.others(result)}
