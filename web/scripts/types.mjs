@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const SCHEMAS = ['explain', 'attack'];
+const SCHEMAS = ['explain', 'attack', 'http'];
 const OUT = here('../src/wire/types.ts');
 
 const HEAD = `// The wire format of Glossator, version 1. Written by scripts/types.mjs from schema/*.json, which
@@ -99,12 +99,15 @@ function declaration(name, schema) {
 export function types(schemas) {
   const all = new Map();
   for (const schema of schemas) {
-    for (const [name, one] of Object.entries(schema.$defs ?? {})) {
+    // An OpenAPI document keeps its schemas elsewhere, and is no type itself.
+    const parts = schema.components?.schemas ?? schema.$defs ?? {};
+    for (const [name, one] of Object.entries(parts)) {
       const known = all.get(name);
       const text = declaration(pascal(name), one);
       if (known && known !== text) throw new Error(`two types of the name ${name}`);
       all.set(name, text);
     }
+    if (schema.components) continue;
     const root = { ...schema };
     delete root.$defs;
     all.set(schema.title, declaration(pascal(schema.title), root));

@@ -5,7 +5,7 @@ import { Run } from '../src/app/state/run';
 import { values } from '../src/app/state/session';
 import { fromHash, initial, toHash, type ViewState } from '../src/app/state/view';
 import { keyTarget } from '../src/elements/keys';
-import type { ModelInfo } from '../src/wire/http';
+import type { ModelEntry } from '../src/wire/http';
 
 describe('the address', () => {
   it('is empty in the beginning', () => {
@@ -146,7 +146,7 @@ describe('forms', () => {
     const model = {
       task: 'token-classification',
       labels: ['O', 'B-LOC', 'I-LOC', 'B-PER'],
-    } as ModelInfo;
+    } as ModelEntry;
     expect(kinds(model)).toEqual(['LOC', 'PER']);
   });
 

@@ -28,7 +28,7 @@ export interface AttentionDocument {
 }
 
 /** The input of a request: the keys of a row of JSON Lines. */
-export interface RequestInput {
+export interface InputRequest {
   text?: string;
   context?: string;
   pair?: string;
@@ -36,9 +36,9 @@ export interface RequestInput {
   continuation?: string;
 }
 
-export type InputField = keyof RequestInput;
+export type InputField = keyof InputRequest;
 
-export interface ModelInfo {
+export interface ModelEntry {
   id: string;
   /** Empty while that cannot be told. */
   family: string;
@@ -55,12 +55,12 @@ export interface ModelInfo {
   layers: number | null;
   heads: number | null;
   max_tokens: number | null;
-  examples: Array<{ title: string; input: RequestInput }>;
+  examples: Array<{ title: string; input: InputRequest }>;
   /** Why it cannot be used. */
   problem?: string | null;
 }
 
-export interface SettingInfo {
+export interface SettingEntry {
   name: string;
   help: string;
   default: string;
@@ -71,7 +71,7 @@ export interface SettingInfo {
 }
 
 /** A method or an attack. */
-export interface MethodInfo {
+export interface MethodEntry {
   id: string;
   title: string;
   summary: string;
@@ -80,26 +80,26 @@ export interface MethodInfo {
   cost: string;
   /** What the preset `allennlp` computes. */
   allennlp?: string | null;
-  settings: SettingInfo[];
+  settings: SettingEntry[];
 }
 
-export interface ConstraintInfo {
+export interface ConstraintEntry {
   name: string;
   help: string;
   citation: string;
   /** The first switches it on. */
-  settings: SettingInfo[];
+  settings: SettingEntry[];
 }
 
-export interface Methods {
-  methods: MethodInfo[];
+export interface MethodList {
+  methods: MethodEntry[];
   default: string;
   quantities: string[];
 }
 
-export interface Attacks {
-  attacks: MethodInfo[];
-  constraints: ConstraintInfo[];
+export interface AttackList {
+  attacks: MethodEntry[];
+  constraints: ConstraintEntry[];
 }
 
 /** An error as the server tells it (RFC 9457). */
@@ -118,10 +118,10 @@ export interface JobProgress {
   position?: number | null;
 }
 
-export type Value = string | number | boolean;
+export type SettingRequest = string | number | boolean;
 
 /** How predictions are read. */
-export type Options = Partial<{
+export type OptionsRequest = Partial<{
   truncate: boolean;
   top: number;
   generate: number;
@@ -131,23 +131,23 @@ export type Options = Partial<{
   unanswerable: boolean;
 }>;
 
-export interface ReadRequest {
+export interface PredictRequest {
   model?: string;
-  input: RequestInput;
-  options?: Options;
+  input: InputRequest;
+  options?: OptionsRequest;
 }
 
-export interface ExplainRequest extends ReadRequest {
+export interface ExplainRequest extends PredictRequest {
   method?: string;
-  settings?: Record<string, Value>;
+  settings?: Record<string, SettingRequest>;
   preset?: 'allennlp';
   target?: string;
   quantity?: string;
 }
 
-export interface AttackRequest extends ReadRequest {
+export interface AttackRequest extends PredictRequest {
   attack: string;
-  settings?: Record<string, Value>;
+  settings?: Record<string, SettingRequest>;
   target?: string;
   field?: string;
   decision?: string;

@@ -1,16 +1,16 @@
 // Requests to `glossator serve`. Long ones are jobs: they tell their progress and can be cancelled.
 
 import type {
+  AttackList,
   AttackRequest,
-  Attacks,
   AttentionDocument,
   ExplainRequest,
   JobProgress,
-  Methods,
-  ModelInfo,
+  MethodList,
+  ModelEntry,
   PredictDocument,
+  PredictRequest,
   Problem,
-  ReadRequest,
 } from '../../wire/http';
 import type { AttackDocument, Document } from '../../wire/types';
 import { events } from './sse';
@@ -43,23 +43,23 @@ export class Client {
     this.storage.setItem(TOKEN, token);
   }
 
-  async models(): Promise<ModelInfo[]> {
-    return (await this.json<{ models: ModelInfo[] }>('/v1/models')).models;
+  async models(): Promise<ModelEntry[]> {
+    return (await this.json<{ models: ModelEntry[] }>('/v1/models')).models;
   }
 
-  methods(): Promise<Methods> {
+  methods(): Promise<MethodList> {
     return this.json('/v1/methods');
   }
 
-  attacks(): Promise<Attacks> {
+  attacks(): Promise<AttackList> {
     return this.json('/v1/attacks');
   }
 
-  predict(body: ReadRequest, { signal }: Watch): Promise<PredictDocument> {
+  predict(body: PredictRequest, { signal }: Watch): Promise<PredictDocument> {
     return this.json('/v1/predict', body, signal);
   }
 
-  attention(body: ReadRequest, { signal }: Watch): Promise<AttentionDocument> {
+  attention(body: PredictRequest, { signal }: Watch): Promise<AttentionDocument> {
     return this.json('/v1/attention', body, signal);
   }
 

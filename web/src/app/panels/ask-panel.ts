@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { visible } from '../../text/visible';
-import type { InputField, ModelInfo } from '../../wire/http';
+import type { InputField, ModelEntry } from '../../wire/http';
 import { fieldValue, Panel, taskName } from './panel';
 
 const NAMES: Record<InputField, string> = {
@@ -36,13 +36,13 @@ export class AskPanel extends Panel {
     </form>`;
   }
 
-  private about(model: ModelInfo): TemplateResult {
+  private about(model: ModelEntry): TemplateResult {
     const size = model.parameters ? `${compact(model.parameters)} parameters` : '';
     const facts = [taskName(model.task), model.family, size, model.license ?? ''].filter(Boolean);
     return html`<p class="note about">${model.description ? html`${visible(model.description)}<br>` : nothing}${visible(facts.join(' · '))}</p>`;
   }
 
-  private examples(model: ModelInfo): TemplateResult | typeof nothing {
+  private examples(model: ModelEntry): TemplateResult | typeof nothing {
     if (model.examples.length === 0) return nothing;
     const now = JSON.stringify(this.session.view.input);
     const at = model.examples.findIndex((one) => JSON.stringify(one.input) === now);
@@ -66,7 +66,7 @@ export class AskPanel extends Panel {
       }}></textarea></label>`;
   }
 
-  private options(model: ModelInfo): TemplateResult {
+  private options(model: ModelEntry): TemplateResult {
     const count = (name: string, label: string, usual: string) =>
       html`<label class="inline">${label} <input type="number" min="0" inputmode="numeric" name=${name} placeholder=${usual}
         .value=${this.session.view.options[name] ?? ''} @change=${(event: Event) => this.option(name, fieldValue(event))}></label>`;
@@ -110,7 +110,7 @@ export class AskPanel extends Panel {
 }
 
 /** The fields to show: a question has either a text or a context. */
-export function shownFields(model: ModelInfo): InputField[] {
+export function shownFields(model: ModelEntry): InputField[] {
   const both = model.fields.includes('context') && model.fields.includes('text');
   const order: InputField[] = ['question', 'context', 'text', 'pair', 'continuation'];
   return order.filter((field) => model.fields.includes(field) && !(both && field === 'text'));

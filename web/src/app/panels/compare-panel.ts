@@ -5,7 +5,7 @@ import '../../elements/prediction-bars';
 import '../../elements/token-heatmap';
 import { visible } from '../../text/visible';
 import { viewOf } from '../../view/units';
-import type { InputField, ModelInfo } from '../../wire/http';
+import type { InputField, ModelEntry } from '../../wire/http';
 import type { Document } from '../../wire/types';
 import { shownFields } from './ask-panel';
 import { fieldValue, Panel, progressBox } from './panel';
@@ -55,7 +55,7 @@ export class ComparePanel extends Panel {
       </div>`;
   }
 
-  private text(other: ModelInfo, field: InputField): TemplateResult {
+  private text(other: ModelEntry, field: InputField): TemplateResult {
     const { view } = this.session;
     const value = view.otherInput[field] ?? view.input[field] ?? '';
     return html`<label class="field"><span>The other ${field === 'pair' ? 'second text' : field}</span>

@@ -1,13 +1,13 @@
 // The settings of a method, an attack or a constraint, made from what the server lists.
 
 import { html, nothing, type TemplateResult } from 'lit';
-import type { SettingInfo } from '../../wire/http';
+import type { SettingEntry } from '../../wire/http';
 import type { Typed } from '../state/view';
 import { fieldValue } from './panel';
 
 /** A form of these settings; `changed` gets the name and what was typed. */
 export function settingsForm(
-  settings: SettingInfo[],
+  settings: SettingEntry[],
   typed: Typed,
   prefix: string,
   changed: (name: string, value: string) => void,
@@ -16,7 +16,7 @@ export function settingsForm(
 }
 
 function setting(
-  one: SettingInfo,
+  one: SettingEntry,
   value: string,
   id: string,
   changed: (name: string, value: string) => void,

@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { visible } from '../../text/visible';
-import type { ModelInfo } from '../../wire/http';
+import type { ModelEntry } from '../../wire/http';
 import type { Prediction } from '../../wire/types';
 import type { Session } from '../state/session';
 import { fieldValue } from './panel';
@@ -41,7 +41,7 @@ export function predicted(prediction: Prediction | undefined): string {
 }
 
 /** Names that could be a target: labels, or candidates of the prediction. */
-export function suggestions(model: ModelInfo, prediction: Prediction | undefined): string[] {
+export function suggestions(model: ModelEntry, prediction: Prediction | undefined): string[] {
   if (model.labels.length > 0) return kinds(model);
   switch (prediction?.task) {
     case 'causal-lm':
@@ -61,7 +61,7 @@ export function suggestions(model: ModelInfo, prediction: Prediction | undefined
 }
 
 /** The labels; of a tagger the kinds of entities, without the prefix that says where they begin. */
-export function kinds(model: ModelInfo): string[] {
+export function kinds(model: ModelEntry): string[] {
   if (model.task !== 'token-classification') return model.labels;
   const names = model.labels
     .filter((label) => label !== 'O')

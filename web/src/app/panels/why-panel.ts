@@ -6,7 +6,7 @@ import '../../elements/method-comparison';
 import { gridOf } from '../../view/grid';
 import { question } from '../../view/summary';
 import { unitCount, viewOf } from '../../view/units';
-import type { MethodInfo, Problem } from '../../wire/http';
+import type { MethodEntry, Problem } from '../../wire/http';
 import type { Document } from '../../wire/types';
 import type { Run } from '../state/run';
 import { downloads } from './downloads';
@@ -65,13 +65,13 @@ export class WhyPanel extends Panel {
   }
 
   /** What people call the methods of the documents. */
-  private titles(all: MethodInfo[]): string[] {
+  private titles(all: MethodEntry[]): string[] {
     return this.documents.map(
       (one) => all.find(({ id }) => id === one.method.id)?.title ?? one.method.id,
     );
   }
 
-  private methods(all: MethodInfo[]): TemplateResult {
+  private methods(all: MethodEntry[]): TemplateResult {
     const { session } = this;
     const { view } = session;
     return html`<fieldset class="chips"><legend>methods</legend>
@@ -92,7 +92,7 @@ export class WhyPanel extends Panel {
       </details>`;
   }
 
-  private about(one: MethodInfo): TemplateResult {
+  private about(one: MethodEntry): TemplateResult {
     const { session } = this;
     const typed = session.view.settings[one.id] ?? {};
     return html`<section class="about-method">

@@ -2,33 +2,33 @@
 // the view with `set`, and hear of every change.
 
 import type {
+  AttackList,
   AttackRequest,
-  Attacks,
   AttentionDocument,
   ExplainRequest,
-  Methods,
-  ModelInfo,
+  InputRequest,
+  MethodList,
+  ModelEntry,
   PredictDocument,
+  PredictRequest,
   Problem,
-  ReadRequest,
-  RequestInput,
-  SettingInfo,
-  Value,
+  SettingEntry,
+  SettingRequest,
 } from '../../wire/http';
 import type { AttackDocument, Document } from '../../wire/types';
 import type { Client } from '../api/client';
 import { problemOf, Run } from './run';
 import { fromHash, type Typed, toHash, type ViewState } from './view';
 
-/** Methods that are shown at first, of those that the server has. */
+/** MethodList that are shown at first, of those that the server has. */
 const FIRST_METHODS = ['integrated-gradients', 'input-x-gradient', 'occlusion'];
 /** How long typing rests before a prediction is asked for. */
 const REST_MS = 350;
 
 export interface Lists {
-  models: ModelInfo[];
-  methods: Methods;
-  attacks: Attacks;
+  models: ModelEntry[];
+  methods: MethodList;
+  attacks: AttackList;
 }
 
 export class Session extends EventTarget {
@@ -100,11 +100,11 @@ export class Session extends EventTarget {
   }
 
   /** The model of the view; the server's default where it names none. */
-  get model(): ModelInfo | undefined {
+  get model(): ModelEntry | undefined {
     return this.find(this.view.model);
   }
 
-  find(id: string): ModelInfo | undefined {
+  find(id: string): ModelEntry | undefined {
     const models = this.lists?.models ?? [];
     if (id !== '') return models.find((model) => model.id === id) ?? models.find((m) => m.default);
     return models.find((model) => model.default) ?? models[0];
@@ -155,7 +155,7 @@ export class Session extends EventTarget {
   }
 
   /** Changes the text, and predicts when typing rests. */
-  type(input: RequestInput): void {
+  type(input: InputRequest): void {
     this.set({ input });
     clearTimeout(this.typing);
     this.typing = setTimeout(() => this.predict(), REST_MS);
@@ -166,9 +166,9 @@ export class Session extends EventTarget {
     return this.asked !== '' && this.asked !== JSON.stringify(this.reading());
   }
 
-  private reading(): ReadRequest {
+  private reading(): PredictRequest {
     const { view, model } = this;
-    const input: RequestInput = {};
+    const input: InputRequest = {};
     for (const field of model?.fields ?? []) {
       const text = view.input[field];
       // No continuation is another wish than an empty one.
@@ -285,7 +285,7 @@ export class Session extends EventTarget {
     const method = view.methods[0];
     const model = this.find(view.otherModel || (this.model?.id ?? ''));
     if (!method || !model) return;
-    const input: RequestInput = {};
+    const input: InputRequest = {};
     for (const field of model.fields) {
       const text = view.otherInput[field] ?? view.input[field];
       if (text !== undefined && text !== '') input[field] = text;
@@ -301,8 +301,8 @@ export class Session extends EventTarget {
 }
 
 /** Settings as the server takes them; `known` says of which kind each is. */
-export function values(typed: Typed, known: SettingInfo[]): Record<string, Value> {
-  const out: Record<string, Value> = {};
+export function values(typed: Typed, known: SettingEntry[]): Record<string, SettingRequest> {
+  const out: Record<string, SettingRequest> = {};
   for (const { name, kind } of known) {
     const text = typed[name]?.trim();
     if (text === undefined || text === '') continue;
@@ -317,8 +317,8 @@ export function values(typed: Typed, known: SettingInfo[]): Record<string, Value
 
 const COUNTS = new Set(['top', 'generate', 'stride', 'max_answer']);
 
-function typedValues(options: Typed): NonNullable<ReadRequest['options']> {
-  const out: Record<string, Value> = {};
+function typedValues(options: Typed): NonNullable<PredictRequest['options']> {
+  const out: Record<string, SettingRequest> = {};
   for (const [name, text] of Object.entries(options)) {
     if (text === '' || text === 'false') continue;
     if (COUNTS.has(name)) out[name] = Number.isFinite(Number(text)) ? Number(text) : text;

@@ -4,7 +4,7 @@
 import { PALETTES, type PaletteName } from '../../palette';
 import type { Normalise } from '../../view/scale';
 import type { By } from '../../view/units';
-import type { InputField, RequestInput } from '../../wire/http';
+import type { InputField, InputRequest } from '../../wire/http';
 
 export type Tab = 'why' | 'attack' | 'attention' | 'compare';
 
@@ -14,7 +14,7 @@ export type Typed = Record<string, string>;
 export interface ViewState {
   /** Empty for the server's default. */
   model: string;
-  input: RequestInput;
+  input: InputRequest;
   /** How predictions are read: `generate`, `aggregation`, `truncate` .. */
   options: Typed;
   tab: Tab;
@@ -41,7 +41,7 @@ export interface ViewState {
   rollout: boolean;
   shape: 'matrix' | 'arcs';
   otherModel: string;
-  otherInput: RequestInput;
+  otherInput: InputRequest;
 }
 
 export const FIELDS: InputField[] = ['text', 'pair', 'question', 'context', 'continuation'];
@@ -162,14 +162,14 @@ function one<T extends string>(choices: readonly T[], text: string): T {
   return choices.find((choice) => choice === text) ?? choices[0]!;
 }
 
-function texts(out: URLSearchParams, prefix: string, input: RequestInput): void {
+function texts(out: URLSearchParams, prefix: string, input: InputRequest): void {
   for (const field of FIELDS) {
     if (input[field] !== undefined) out.set(prefix + field, input[field]);
   }
 }
 
-function readTexts(given: URLSearchParams, prefix: string): RequestInput {
-  const input: RequestInput = {};
+function readTexts(given: URLSearchParams, prefix: string): InputRequest {
+  const input: InputRequest = {};
   for (const field of FIELDS) {
     const text = given.get(prefix + field);
     if (text !== null) input[field] = text;
