@@ -1,10 +1,12 @@
 //! Chores of the workspace: `cargo xtask` lists them.
 
 mod bench;
+mod bench_serve;
 mod bench_train;
 mod golden;
 mod python;
 mod test;
+mod web;
 
 use std::path::Path;
 
@@ -16,7 +18,8 @@ cargo xtask golden           write testdata/ again with PyTorch and Captum
 cargo xtask bench peers      compare with PyTorch and Captum, side by side
 cargo xtask bench recurrent  compare a BiLSTM with AllenNLP's way, side by side
 cargo xtask bench attacks    compare with AllenNLP's attacks and TextAttack, side by side
-cargo xtask bench train      compare fine-tuning with PyTorch, side by side";
+cargo xtask bench train      compare fine-tuning with PyTorch, side by side
+cargo xtask bench serve      load the server with many clients on this machine";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
@@ -29,6 +32,7 @@ fn main() -> Result<()> {
         ["bench", "attacks", ..] => bench::attacks(&args[2..]),
         ["bench", "recurrent", ..] => bench::recurrent(&args[2..]),
         ["bench", "train", ..] => bench_train::train(&args[2..]),
+        ["bench", "serve", ..] => bench_serve::serve(&args[2..]),
         [] => bail!("{USAGE}"),
         [unknown, ..] => bail!("unknown chore {unknown:?}\n{USAGE}"),
     }

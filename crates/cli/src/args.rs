@@ -1,6 +1,7 @@
 //! What can be typed.
 
 pub(crate) mod data;
+pub(crate) mod serve;
 pub(crate) mod train;
 
 use std::path::PathBuf;
@@ -65,6 +66,9 @@ pub(crate) enum Command {
     Attacks(AttacksArgs),
     /// List the bundled models and the families that --model reads, or look into one model
     Models(ModelsArgs),
+    /// Serve a page and an HTTP interface on this machine
+    #[command(after_long_help = serve::EXAMPLES)]
+    Serve(Box<serve::ServeArgs>),
     /// Print the JSON Schema of --format json
     Schema {
         /// The command whose output is described
@@ -417,6 +421,8 @@ pub(crate) struct AttacksArgs {
 pub(crate) enum SchemaOf {
     Explain,
     Attack,
+    /// The OpenAPI document of `glossator serve`
+    Http,
 }
 
 #[derive(Debug, clap::Args)]

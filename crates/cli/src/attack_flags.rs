@@ -82,13 +82,3 @@ impl clap::FromArgMatches for AttackFlags {
         Ok(())
     }
 }
-
-/// Finds a setting that an attack has no use for.
-pub(crate) fn useless(options: &Options, parameters: &'static [ParameterInfo]) -> Option<String> {
-    let known = |name: &str| {
-        let of_constraint =
-            || CONSTRAINTS.iter().flat_map(|entry| entry.info.parameters).any(|p| p.name == name);
-        parameters.iter().any(|p| p.name == name) || of_constraint()
-    };
-    options.names().find(|name| !known(name)).map(str::to_owned)
-}

@@ -8,4 +8,5 @@ pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod methods;
 pub(crate) mod models;
+pub(crate) mod serve;
 pub(crate) mod train;

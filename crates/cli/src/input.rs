@@ -5,6 +5,8 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use glossator_interpret::Input;
+use glossator_view::convert::{self, InputError};
+use glossator_view::wire::InputRequest;
 use serde_json::{Map, Value};
 
 use crate::args::{ExplainArgs, InputFormat};
@@ -238,29 +240,31 @@ fn from_object(
         None | Some(Value::Null) => Ok(None),
         Some(_) => Err(CliError::input(format!("the value of {key:?} is not a string"), hint)),
     };
-    let (question, pair) = (part("question")?, part("pair")?);
-    if question.is_some() && pair.is_some() {
-        let message = "an object with the key \"question\" and the key \"pair\"";
-        return Err(CliError::input(message, "give one of them"));
-    }
-    let mut input = common.input(String::new());
-    // The text of a question is called its context.
-    let context = if question.is_some() { part("context")? } else { None };
-    let missing = || CliError::input(format!("no key {key:?}"), hint);
-    input.text = match context {
-        Some(context) => context,
-        None => match (object.get(key), common.pair.is_some()) {
-            (None, true) => part("context")?.ok_or_else(missing)?,
-            (None, false) => return Err(missing()),
-            (Some(Value::String(text)), _) => text.clone(),
-            (Some(_), _) => {
-                return Err(CliError::input(format!("the value of {key:?} is not a string"), hint));
-            }
-        },
+    let mut request = InputRequest::default();
+    (request.question, request.pair) = (part("question")?, part("pair")?);
+    request.context = part("context")?;
+    request.continuation = part("continuation")?.or_else(|| common.continuation.clone());
+    let asks = request.question.is_some();
+    // What is not needed may be anything.
+    request.text = match object.get(key) {
+        _ if asks && request.context.is_some() => None,
+        None => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(_) => {
+            return Err(CliError::input(format!("the value of {key:?} is not a string"), hint));
+        }
     };
-    let asks = question.is_some();
-    input.pair = question.or(pair).or(input.pair);
-    input.continuation = part("continuation")?.or(input.continuation);
+    if !asks && common.pair.is_some() {
+        // The flags' question is about the row's context.
+        request.text = request.text.take().or_else(|| request.context.take());
+    }
+    if !asks && request.pair.is_none() {
+        request.pair.clone_from(&common.pair);
+    }
+    let input = convert::input(request).map_err(|error| match error {
+        InputError::QuestionAndPair => CliError::input(error.to_string(), "give one of them"),
+        _ => CliError::input(format!("no key {key:?}"), hint),
+    })?;
     let label = match &common.label_key {
         None => None,
         Some(key) => match object.get(key) {

@@ -59,6 +59,7 @@ fn run() -> Result<Exit, Stop> {
         Command::Eval(args) => commands::eval::run(&args),
         Command::Methods(args) => commands::methods::run(&args),
         Command::Models(args) => commands::models::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
         Command::Schema { command } => commands::generate::schema(command),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man { command } => commands::generate::man(command.as_deref()),

@@ -37,7 +37,8 @@ pub mod victim;
 pub mod vocabulary;
 
 pub use attacker::{
-    ATTACKS, Attack, AttackEntry, AttackInfo, Attacked, Attacker, DecisionChoice, FieldChoice, find,
+    ATTACKS, Attack, AttackEntry, AttackInfo, Attacked, Attacker, DecisionChoice, FieldChoice,
+    find, useless_setting,
 };
 pub use case::{AttackResult, Case, Stopped, Tried};
 pub use certify::{Certificate, Exhaustive};

@@ -4,6 +4,7 @@ use glossator_models::{Encoding, Model};
 
 use crate::error::Result;
 use crate::method::{Attribution, Method};
+use crate::predict::{Predicted, predict};
 use crate::prediction::Prediction;
 use crate::progress::{Progress, Silent};
 use crate::subject::Subject;
@@ -67,21 +68,9 @@ impl<'a> Explainer<'a> {
         spec: &TargetSpec,
         quantity: Quantity,
     ) -> Result<Answer> {
-        let task = tasks::of(self.model);
-        let mut windows = task.encode(self.model, input, options)?;
-        if windows.len() == 1 {
-            return self.explain_encoding(windows.remove(0), options, spec, quantity);
-        }
-        let mut rows = Vec::with_capacity(windows.len());
-        for window in &windows {
-            let positions = task.reads(self.model, window)?;
-            let pass = AtInput::run(self.model, window, positions, self.progress)?;
-            rows.push((window, pass.rows(self.model)?));
-        }
-        let prediction = task.predict(self.model, &rows, options)?;
-        let chosen = task.window(&prediction);
-        let encoding = windows.swap_remove(chosen.min(windows.len() - 1));
-        self.decide(encoding, prediction, None, spec, quantity)
+        let Predicted { encoding, prediction, pass } =
+            predict(self.model, input, options, self.progress)?;
+        self.decide(encoding, prediction, pass, spec, quantity)
     }
 
     /// Predicts and explains an input that is tokens already.

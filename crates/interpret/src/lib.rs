@@ -24,12 +24,14 @@
 //! in `CONTRIBUTING.md`.
 
 pub mod attack;
+pub mod attention;
 pub mod baseline;
 pub mod error;
 pub mod explain;
 pub mod method;
 pub mod options;
 pub mod perturb;
+pub mod predict;
 pub mod prediction;
 pub mod progress;
 pub mod quadrature;
@@ -40,12 +42,14 @@ pub mod target;
 pub mod tasks;
 pub mod words;
 
+pub use attention::Attention;
 pub use baseline::{Baseline, BaselineKind, SpecialTokens};
 pub use error::{Error, Result};
 pub use explain::{Answer, Explainer, Explanation};
 pub use method::{Attribution, Method, MethodInfo, ParameterInfo, Setting, Settings};
 pub use options::Options;
 pub use perturb::occlusion::Occlusion;
+pub use predict::{Predicted, predict};
 pub use prediction::{Candidate, Choice, Classification, Entity, LabelScore, Prediction};
 pub use progress::{Progress, Silent};
 pub use registry::{Entry, METHODS, find};
@@ -56,4 +60,4 @@ pub use saliency::reduction::Reduction;
 pub use saliency::smoothgrad::SmoothGrad;
 pub use subject::Subject;
 pub use target::{Decision, Element, Quantity, Target, TargetSpec};
-pub use tasks::{Aggregation, Input, TASKS, TaskOptions};
+pub use tasks::{Aggregation, Input, TASKS, TaskOptions, uses};

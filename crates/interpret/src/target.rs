@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-use glossator_models::{Labels, Output, Problem};
+use glossator_models::{Labels, ModelInfo, Output, Problem, Task};
 use glossator_ops::{Activation, Tensor, log_softmax, softmax};
 
 use crate::error::{Error, Result};
@@ -66,6 +66,20 @@ pub enum TargetSpec {
 }
 
 impl TargetSpec {
+    /// Reads what a user wants of a model; nothing means what it says.
+    ///
+    /// # Errors
+    /// If a label is unknown.
+    pub fn for_model(text: Option<&str>, info: &ModelInfo) -> Result<Self> {
+        // Not by its name: a label may be called that.
+        let Some(text) = text else { return Ok(Self::Predicted) };
+        // Only where the whole text has a label is the target one of the model's labels.
+        match info.task {
+            Task::TextClassification => Self::parse(text, &info.labels),
+            _ => Self::parse(text, &Labels { names: Vec::new(), problem: info.labels.problem }),
+        }
+    }
+
     /// Reads `predicted`, a label, or `A-vs-B`. A label that has `-vs-` in its own name, or is
     /// called `predicted`, is found first. Without labels (a language model), any text is a token.
     ///

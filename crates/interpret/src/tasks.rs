@@ -9,6 +9,7 @@ mod sentence_similarity;
 mod seq2seq_lm;
 mod text_classification;
 mod token_classification;
+pub mod uses;
 
 use glossator_models::{Batch, Encoding, Model, Output, Trace};
 use glossator_ops::{DType, Var};

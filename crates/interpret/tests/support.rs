@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use glossator_interpret::{Explainer, Input, METHODS, Options, Quantity, TargetSpec, TaskOptions};
+use glossator_interpret::{
+    Attention, Explainer, Input, METHODS, Options, Quantity, Silent, TargetSpec, TaskOptions,
+    attention,
+};
 use glossator_models::{FAMILIES, LoadOptions, Model, Task, load};
 
 fn root() -> PathBuf {
@@ -126,4 +129,33 @@ fn every_method_runs_on_every_task_of_every_family() {
             assert!(seen.contains(&(id, task.id())), "{id} was not tried on {}", task.id());
         }
     }
+}
+
+#[test]
+fn rows_of_attention_are_shares_wherever_there_is_attention_over_one_text() {
+    let mut families = BTreeSet::new();
+    for dir in models() {
+        let model = load(&dir, &LoadOptions::default()).unwrap();
+        let what = dir.display();
+        let (input, options) = (input(&*model), TaskOptions::default());
+        let encoding = attention::encode(&*model, &input, &options, &Silent);
+        if !attention::is_supported(model.info()) {
+            assert!(encoding.unwrap_err().to_string().contains("no attention"), "{what}");
+            continue;
+        }
+        let attention = Attention::of(&*model, encoding.unwrap(), &Silent).unwrap();
+        let n = attention.tokens();
+        assert_eq!(attention.layers.len(), model.info().layers, "{what}");
+        for layer in &attention.layers {
+            assert_eq!(layer.len(), attention.heads * n * n, "{what}");
+        }
+        let rows = attention.layers.iter().flat_map(|layer| layer.chunks(n));
+        for row in rows.chain(attention.rollout().chunks(n)) {
+            let sum: f64 = row.iter().sum();
+            // The softmax is in single precision.
+            assert!((sum - 1.0).abs() < 1e-5, "{what}: a row sums to {sum}");
+        }
+        families.insert(model.info().family);
+    }
+    assert!(families.len() >= 15, "attention was looked at in {families:?} only");
 }

@@ -15,9 +15,19 @@ pub struct Bundled {
     pub id: &'static str,
     /// What it does, in a line.
     pub summary: &'static str,
+    /// Under which licence, as a SPDX identifier.
+    pub license: &'static str,
     config: &'static [u8],
     tokenizer: &'static [u8],
     weights: &'static [u8],
+}
+
+impl Bundled {
+    /// Bytes of its weights.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.weights.len() as u64
+    }
 }
 
 macro_rules! file {
@@ -30,6 +40,7 @@ macro_rules! file {
 pub static BUNDLED: &[Bundled] = &[Bundled {
     id: "sentiment-en",
     summary: "is an English sentence of a review positive or negative?",
+    license: "Apache-2.0",
     config: file!("sentiment-en", "config.json"),
     tokenizer: file!("sentiment-en", "tokenizer.json"),
     weights: file!("sentiment-en", "model.safetensors"),

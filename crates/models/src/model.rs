@@ -382,3 +382,70 @@ pub trait Model: Send + Sync {
         }
     }
 }
+
+/// A model that several hold is a model.
+impl<M: Model + ?Sized> Model for Arc<M> {
+    fn info(&self) -> &ModelInfo {
+        (**self).info()
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        (**self).tokenizer()
+    }
+
+    fn embed(&self, batch: &Batch) -> Result<Tensor> {
+        (**self).embed(batch)
+    }
+
+    fn forward(&self, embeddings: &Tensor, batch: &Batch, trace: &mut Trace<'_>) -> Result<Output> {
+        (**self).forward(embeddings, batch, trace)
+    }
+
+    fn mean_embedding(&self) -> Result<Tensor> {
+        (**self).mean_embedding()
+    }
+
+    fn sha256(&self) -> String {
+        (**self).sha256()
+    }
+
+    fn parameters(&self) -> &[(String, Var)] {
+        (**self).parameters()
+    }
+
+    fn first_bad_weight(&self) -> Result<Option<String>> {
+        (**self).first_bad_weight()
+    }
+
+    fn pad_id(&self) -> u32 {
+        (**self).pad_id()
+    }
+
+    fn generate(&self, input: &Encoding, count: usize, stop: &[u32]) -> Result<Option<Vec<u32>>> {
+        (**self).generate(input, count, stop)
+    }
+
+    fn stop_ids(&self) -> &[u32] {
+        (**self).stop_ids()
+    }
+
+    fn chain(&self) -> Option<Chain> {
+        (**self).chain()
+    }
+
+    fn decoder_start(&self) -> Option<u32> {
+        (**self).decoder_start()
+    }
+
+    fn encode(&self, text: &str, truncate: bool) -> Result<Encoding> {
+        (**self).encode(text, truncate)
+    }
+
+    fn encode_pair(&self, first: &str, second: &str) -> Result<Encoding> {
+        (**self).encode_pair(first, second)
+    }
+
+    fn fit(&self, encoding: Encoding, truncate: bool) -> Result<Encoding> {
+        (**self).fit(encoding, truncate)
+    }
+}

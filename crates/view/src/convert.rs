@@ -2,6 +2,9 @@
 
 mod attack;
 mod decision;
+mod reading;
+mod request;
+mod service;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +16,9 @@ use serde_json::Value;
 use crate::wire;
 
 pub use self::attack::{AttackHead, count};
+pub use self::reading::{attention_document, predict_document};
+pub use self::request::{InputError, input, options, settings, useless};
+pub use self::service::{attack_entry, constraint_entry, method_entry};
 
 /// What the documents of one run have in common.
 #[derive(Debug, Clone)]
@@ -27,10 +33,7 @@ impl Head {
         let settings = method.settings_for(info).into_iter();
         let settings: BTreeMap<String, Value> =
             settings.map(|(name, setting)| (name.to_owned(), value(setting))).collect();
-        Self {
-            model: wire::Model::new(&info.id, info.family, info.task.id(), sha256),
-            method: wire::Method::new(method.info().id, settings),
-        }
+        Self { model: model(info, sha256), method: wire::Method::new(method.info().id, settings) }
     }
 
     /// The document of one answer.
@@ -51,6 +54,11 @@ impl Head {
             .collect();
         document
     }
+}
+
+/// The model as the wire names it. `sha256` is of the weights, where known.
+pub fn model(info: &ModelInfo, sha256: Option<String>) -> wire::Model {
+    wire::Model::new(&info.id, info.family, info.task.id(), sha256)
 }
 
 fn value(setting: Setting) -> Value {

@@ -11,7 +11,11 @@ mod attack;
 mod check;
 mod decision;
 mod explanation;
+mod http;
 mod prediction;
+mod reading;
+mod request;
+mod service;
 mod target;
 
 use std::collections::BTreeMap;
@@ -30,7 +34,17 @@ pub use decision::{
     Answer, Answers, Candidate, Entities, Entity, Mask, Masks, Next, NextToken, Similarity,
 };
 pub use explanation::{Explanation, WordScore};
+pub use http::components;
 pub use prediction::{Classification, LabelScore, Labels, Prediction, Regression};
+pub use reading::{AttentionDocument, PredictDocument};
+pub use request::{
+    AggregationRequest, AttackRequest, AttentionRequest, ExplainRequest, InputRequest,
+    OptionsRequest, PredictRequest, PresetRequest, SettingRequest, SettingsRequest,
+};
+pub use service::{
+    AttackList, ConstraintEntry, ExampleEntry, Health, JobAccepted, JobProgress, JobState,
+    JobStatus, MethodEntry, MethodList, ModelEntry, ModelList, Problem, SettingEntry, SettingKind,
+};
 pub use target::Target;
 
 /// The version of the format that this crate writes and reads.

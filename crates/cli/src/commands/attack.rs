@@ -18,7 +18,6 @@ use glossator_view::render::attack::AttackRenderer;
 use glossator_view::{By, render, wire};
 
 use crate::args::{AttackArgs, ExplainArgs, Format};
-use crate::attack_flags::useless;
 use crate::exit::{CliError, Exit, Stop, caught, say};
 use crate::input::{self, Item, Items};
 use crate::model::Source;
@@ -53,7 +52,7 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
     } else {
         attack::find(&args.attack)?.info.parameters
     };
-    if let Some(name) = useless(&args.settings.0, parameters) {
+    if let Some(name) = attack::useless_setting(&args.settings.0, parameters) {
         let message = format!("--{name} does not apply to {}", args.attack);
         let hint = format!("`glossator attacks {}` lists the settings it has", args.attack);
         return Err(CliError::input(message, hint).into());
@@ -94,12 +93,10 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
     let ends = total.map(|total| Instant::now() + total);
     let Some(built) = built else {
         let search = TriggerSearch::from_options(&args.settings.0, aim)?;
-        let settings = recorded(args, search.settings(), &constraints);
+        let settings = recorded(&search, &constraints);
         let head = AttackHead::new(info, sha256, triggers::INFO.id, settings);
         return run_trigger(args, &inputs, model, &search, &constraints, &head, items, &watch);
     };
-    let settings = recorded(args, built.settings(), &constraints);
-    let head = AttackHead::new(info, sha256, built.info().id, settings);
     let mut attacker =
         Attacker::new(model, built.as_ref()).with_constraints(&constraints).with_progress(&watch);
     attacker.options = task::options(&inputs);
@@ -107,6 +104,7 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
     attacker.fields = args.field.as_deref().map_or(FieldChoice::Usual, FieldChoice::parse);
     attacker.decision = args.decision.as_deref().map_or(DecisionChoice::All, DecisionChoice::parse);
     attacker.limits = Limits { passes: args.max_passes.map(|n| n as usize), time: seconds };
+    let head = AttackHead::new(info, sha256, built.info().id, attacker.settings());
     let run = Run { model, attacker, head, watch: &watch, ends };
     attack_all(args, &run, items, single)
 }
@@ -288,27 +286,14 @@ fn positive(seconds: Option<f64>, flag: &str) -> Result<Option<Duration>, CliErr
     })
 }
 
-/// The settings of a run: those of the attack, of its constraints, and what it is about.
-fn recorded(
-    args: &AttackArgs,
-    mut settings: Settings,
-    constraints: &[Box<dyn Constraint>],
-) -> Settings {
+/// The settings of a search for a trigger, and those of its constraints.
+fn recorded(search: &TriggerSearch, constraints: &[Box<dyn Constraint>]) -> Settings {
+    let mut settings = search.settings();
     for constraint in constraints {
         settings.extend(constraint.settings());
     }
-    for (name, value) in
-        [("target", &args.target), ("field", &args.field), ("decision", &args.decision)]
-    {
-        if let Some(value) = value {
-            settings.insert(name, Setting::Text(value.clone()));
-        }
-    }
-    if let Some(passes) = args.max_passes {
-        settings.insert("max-passes", Setting::Integer(passes));
-    }
-    if let Some(seconds) = args.max_seconds {
-        settings.insert("max-seconds", Setting::Number(seconds));
+    if let Aim::Become(target) = &search.aim {
+        settings.insert("target", Setting::Text(target.clone()));
     }
     settings
 }

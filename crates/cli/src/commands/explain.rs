@@ -1,7 +1,7 @@
 //! `glossator explain`
 
 use glossator_interpret::{Explainer, Method, Quantity, TargetSpec, TaskOptions, registry};
-use glossator_models::{Labels, Model, Task};
+use glossator_models::{Model, Task};
 use glossator_view::convert::Head;
 use glossator_view::render::{self, Renderer};
 use glossator_view::{By, wire};
@@ -50,17 +50,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Stop> {
     let model = source.load()?;
     let info = model.info();
     task::check_task(args, &info.id, info.task)?;
-    // Only where the whole text has a label is the target one of the model's labels.
-    let problem = info.labels.problem;
-    let labels = match info.task {
-        Task::TextClassification => info.labels.clone(),
-        _ => Labels { names: Vec::new(), problem },
-    };
-    let target = match &args.target {
-        Some(target) => TargetSpec::parse(target, &labels)?,
-        // Not by its name: a label may be called that.
-        None => TargetSpec::Predicted,
-    };
+    let target = TargetSpec::for_model(args.target.as_deref(), info)?;
     // Hashing reads every byte of the weights: only the formats that record it pay for it.
     let sha256 = (args.format == Format::Json).then(|| model.sha256());
     let run = Run {

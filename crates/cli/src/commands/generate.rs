@@ -11,6 +11,7 @@ pub(crate) fn schema(command: SchemaOf) -> Result<Exit, Stop> {
     let schema = match command {
         SchemaOf::Explain => glossator_view::wire::schema(),
         SchemaOf::Attack => glossator_view::wire::attack_schema(),
+        SchemaOf::Http => glossator_server::openapi(),
     };
     print(&format!("{schema:#}\n"))
 }

@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 use glossator_models::{Encoding, Model, Task};
 
 use super::case::{AttackResult, Case};
-use super::constraints::Constraint;
+use super::constraints::{CONSTRAINTS, Constraint};
 use super::edits::EditedTexts;
 use super::goal::{Aim, Goal, Seen, goals};
 use super::victim::{Limits, Reading, Victim};
 use super::vocabulary::Vocabulary;
 use super::{greedy, hotflip, input_reduction};
 use crate::error::{Error, Result};
-use crate::method::{ParameterInfo, Settings};
+use crate::method::{ParameterInfo, Setting, Settings};
 use crate::options::Options;
 use crate::prediction::Prediction;
 use crate::progress::{Progress, Silent};
@@ -80,6 +80,16 @@ pub fn find(id: &str) -> Result<&'static AttackEntry> {
             hint: "`glossator attacks` describes them".to_owned(),
         }
     })
+}
+
+/// A setting that was given though neither an attack with these parameters nor any constraint has it.
+#[must_use]
+pub fn useless_setting<'a>(
+    options: &'a Options,
+    parameters: &'static [ParameterInfo],
+) -> Option<&'a str> {
+    let constraints = || CONSTRAINTS.iter().flat_map(|entry| entry.info.parameters);
+    options.names().find(|name| !parameters.iter().chain(constraints()).any(|p| p.name == *name))
 }
 
 /// Which fields may be changed.
@@ -259,6 +269,36 @@ impl<'a> Attacker<'a> {
     pub fn with_progress(mut self, progress: &'a dyn Progress) -> Self {
         self.progress = progress;
         self
+    }
+
+    /// Every setting of the attack, of its constraints, and of what it is about, for the record.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let mut settings = self.attack.settings();
+        for constraint in self.constraints {
+            settings.extend(constraint.settings());
+        }
+        let mut record = |name, value| settings.insert(name, value);
+        if let Aim::Become(target) = &self.aim {
+            record("target", Setting::Text(target.clone()));
+        }
+        match &self.fields {
+            FieldChoice::Usual => None,
+            FieldChoice::All => record("field", Setting::from("all")),
+            FieldChoice::Named(name) => record("field", Setting::Text(name.clone())),
+        };
+        match &self.decision {
+            DecisionChoice::All => None,
+            DecisionChoice::Number(number) => record("decision", Setting::Text(number.to_string())),
+            DecisionChoice::Text(text) => record("decision", Setting::Text(text.clone())),
+        };
+        if let Some(passes) = self.limits.passes {
+            record("max-passes", Setting::Integer(passes as u64));
+        }
+        if let Some(time) = self.limits.time {
+            record("max-seconds", Setting::Number(time.as_secs_f64()));
+        }
+        settings
     }
 
     /// Predicts, and attacks each decision.

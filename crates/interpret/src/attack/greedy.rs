@@ -72,7 +72,7 @@ static INFO: AttackInfo = AttackInfo {
         },
         ParameterInfo {
             name: "source",
-            value: "SOURCE",
+            value: "neighbours|wordnet|typos",
             help: "Where replacements come from: neighbours (nearest embeddings), wordnet \
                    (synonyms) or typos",
             default: "neighbours",

@@ -90,8 +90,8 @@ static INFO: AttackInfo = AttackInfo {
         },
         ParameterInfo {
             name: "unit",
-            value: "UNIT",
-            help: "What is replaced as a whole: word or token",
+            value: "word|token",
+            help: "What is replaced as a whole",
             default: "word",
         },
         ParameterInfo { name: "insert", value: "", help: "Words may be inserted", default: "no" },

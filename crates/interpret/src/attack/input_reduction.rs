@@ -60,7 +60,7 @@ static INFO: AttackInfo = AttackInfo {
     parameters: &[
         ParameterInfo {
             name: "rule",
-            value: "RULE",
+            value: "feng|allennlp",
             help: "Which words go first: feng (those whose absence lowers the loss most) or \
                    allennlp (those with the smallest gradient)",
             default: "feng",

@@ -85,9 +85,8 @@ const PARAMETERS: &[ParameterInfo] = &[
     SPECIAL_TOKENS,
     ParameterInfo {
         name: "rule",
-        value: "RULE",
-        help: "How the path is integrated: adaptive, or a fixed rule: gauss-legendre, midpoint, \
-               trapezoid, riemann-left, riemann-right",
+        value: "adaptive|gauss-legendre|midpoint|trapezoid|riemann-left|riemann-right",
+        help: "How the path is integrated: adaptively, or by a fixed rule",
         default: "adaptive",
     },
     ParameterInfo {

@@ -27,10 +27,7 @@ impl AttackHead {
             .into_iter()
             .map(|(name, setting): (&str, Setting)| (name.to_owned(), value(setting)))
             .collect();
-        Self {
-            model: wire::Model::new(&info.id, info.family, info.task.id(), sha256),
-            attack: wire::Method::new(id, settings),
-        }
+        Self { model: super::model(info, sha256), attack: wire::Method::new(id, settings) }
     }
 
     /// The document of one attacked input; `place` is where it came from.

@@ -132,7 +132,7 @@ fn other_answer(encoding: &Encoding, field: usize, target: &Target) -> Option<St
 }
 
 /// The place of a token among those of all fields, one field after the other.
-fn position(encoding: &Encoding, at: usize) -> usize {
+pub(super) fn position(encoding: &Encoding, at: usize) -> usize {
     let Some(token) = encoding.tokens.get(at) else { return encoding.tokens.len() };
     let before = encoding.tokens.iter().enumerate();
     let precedes = |i: usize, field: usize| field < token.field || (field == token.field && i < at);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{
-    CheckError, aligned, below, check_prediction, check_quote, check_target, check_tokens,
+    CheckError, aligned, below, check_prediction, check_quote, check_target, check_tokens, version,
 };
 use super::{Input, Method, Model, Prediction, Target, VERSION};
 
@@ -296,9 +296,7 @@ impl AttackDocument {
     /// # Errors
     /// The first thing that is wrong, with its place.
     pub fn check(&self) -> Result<(), CheckError> {
-        if self.version != VERSION {
-            return Err(CheckError::Version { got: self.version });
-        }
+        version(self.version)?;
         check_tokens(&self.input.fields, "input")?;
         check_prediction(&self.original, &self.input.fields)?;
         for (r, result) in self.results.iter().enumerate() {

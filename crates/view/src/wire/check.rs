@@ -116,9 +116,7 @@ impl Document {
     /// # Errors
     /// The first thing that is wrong, with its place.
     pub fn check(&self) -> Result<(), CheckError> {
-        if self.version != VERSION {
-            return Err(CheckError::Version { got: self.version });
-        }
+        version(self.version)?;
         check_prediction(&self.prediction, &self.input.fields)?;
         check_tokens(&self.input.fields, "input")?;
         for (e, explanation) in self.explanations.iter().enumerate() {
@@ -126,6 +124,11 @@ impl Document {
         }
         Ok(())
     }
+}
+
+/// Refuses another version than ours.
+pub(super) fn version(got: u32) -> Result<(), CheckError> {
+    if got == VERSION { Ok(()) } else { Err(CheckError::Version { got }) }
 }
 
 /// Checks the tokens of an input, which `at` names.
@@ -382,7 +385,7 @@ fn optional(value: Option<f64>, place: impl Fn() -> String) -> Result<(), CheckE
     value.map_or(Ok(()), |value| finite(value, place))
 }
 
-fn probability(value: f64, place: impl Fn() -> String) -> Result<(), CheckError> {
+pub(super) fn probability(value: f64, place: impl Fn() -> String) -> Result<(), CheckError> {
     finite(value, &place)?;
     // A softmax in single precision may miss 1 by a rounding error.
     if (-1e-6..=1.0 + 1e-6).contains(&value) {
