@@ -6,6 +6,7 @@ mod bench_train;
 mod golden;
 mod python;
 mod test;
+mod web;
 
 use std::path::Path;
 

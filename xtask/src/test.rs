@@ -20,6 +20,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     step(root, "lints", &lints, &[])?;
     let docs = [&["doc"], &release[..], &["--no-deps"]].concat();
     step(root, "documentation", &docs, &[("RUSTDOCFLAGS", "-D warnings")])?;
+    crate::web::check(root, &eprintln_step)?;
     deny(root)?;
     eprintln_step("all steps passed");
     Ok(())

@@ -79,6 +79,23 @@ fn column(name: &str) -> usize {
     glossator_view::render::csv::COLUMNS.iter().position(|column| *column == name).unwrap()
 }
 
+/// What is shown where no script runs: a page without its script and without the data for it. Its
+/// policy allows the one script, by its hash, and no request.
+fn shown(output: &str) -> String {
+    let Some((before, rest)) = output.split_once("<script type=\"module\">") else {
+        return output.to_owned();
+    };
+    assert!(before.contains("content=\"default-src 'none'; script-src 'sha256-"), "{before}");
+    let mut all = before.to_owned() + rest.split_once("</script>").unwrap().1;
+    while let Some((before, rest)) = all.split_once("<script type=\"application/json\">") {
+        let (data, after) = rest.split_once("</script>").unwrap();
+        serde_json::from_str::<Value>(data).unwrap();
+        assert!(!data.contains('<'), "{data}");
+        all = format!("{before}{after}");
+    }
+    all
+}
+
 /// Checks an output by its format.
 fn check(format: &str, output: &str) {
     match format {
@@ -86,7 +103,7 @@ fn check(format: &str, output: &str) {
         "json" => documents(output).iter().for_each(|document| document.check().unwrap()),
         "html" => {
             assert!(output.starts_with("<!doctype html>\n") && output.ends_with("</html>\n"));
-            assert_self_contained(output);
+            assert_self_contained(&shown(output));
         }
         "svg" => {
             assert_self_contained(output);
@@ -116,7 +133,7 @@ fn every_method_writes_every_format() {
                 let args = ["--method", id, "--format", format, "--by", by, "it was good"];
                 let output = good(&mut explain(&args));
                 check(format, &output);
-                assert!(output.contains(id), "{id} in {format}: {output}");
+                assert!(shown(&output).contains(id), "{id} in {format}: {output}");
             }
         }
     }
@@ -149,7 +166,7 @@ fn many_inputs_are_one_output_in_every_format() {
         check(format, &output);
         let inputs = match format {
             "json" => output.lines().count(),
-            "html" => output.matches("<article>").count(),
+            "html" => shown(&output).matches("<article>").count(),
             "csv" => rows(&output).iter().map(|row| row[0].clone()).collect::<BTreeSet<_>>().len(),
             _ => output.matches("why ").count().min(3),
         };
@@ -165,7 +182,7 @@ fn every_format_says_that_it_did_not_converge() {
         match format {
             "json" => assert_eq!(documents(&output)[0].explanations[0].converged, Some(false)),
             "csv" => assert!(rows(&output).iter().all(|row| row[column("converged")] == "false")),
-            _ => assert!(output.contains("NOT CONVERGED"), "{output}"),
+            _ => assert!(shown(&output).contains("NOT CONVERGED"), "{output}"),
         }
     }
     // A fixed rule is held to the tolerance as well.

@@ -24,7 +24,7 @@ impl Marks {
 
 /// Says whether a character would act on the display instead of being seen: controls, direction
 /// marks, invisible separators. Joiners and variation selectors stay, words and emoji need them.
-fn acts(c: char) -> bool {
+pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}'

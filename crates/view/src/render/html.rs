@@ -1,12 +1,15 @@
-//! One self-contained HTML page without any script: it can be mailed, printed, and opened offline.
+//! One self-contained HTML page: it can be mailed, printed, and opened offline.
 //!
-//! The page's own policy forbids scripts and every request. It follows the reader's choice of light
-//! or dark, and each text has a table behind it. Sign shows in the line under a word, solid or
-//! dotted, and in the number below it, not only in colour.
+//! Each document is there twice: as an article that needs no script, and as the JSON that the
+//! elements of `web/` draw instead where scripts run. The page's own policy forbids every request and
+//! all scripts but that one, by its hash. It follows the reader's choice of light or dark, and each
+//! text has a table behind it. Sign shows in the line under a word, solid or dotted, and in the number
+//! below it, not only in colour.
 
 mod attack;
 mod explanation;
 mod grid;
+mod live;
 
 use std::io::{self, Write};
 
@@ -63,10 +66,14 @@ impl Renderer for Html {
             out,
             "<!doctype html>\n<html lang=\"{lang}\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-             style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n\
+             script-src '{hash}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
+             form-action 'none'\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
-             <style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>",
+             <style>\n{style}</style>\n<script type=\"module\">{script}</script>\n</head>\n<body>\n\
+             <main>\n<h1>{title}</h1>",
+            hash = live::hash(),
+            script = live::ELEMENTS,
             style = style()
         )
     }
@@ -85,7 +92,7 @@ impl Renderer for Html {
             explanation::section(document, one, self.options.by, &mut page);
         }
         page.push_str("</article>\n");
-        out.write_all(page.as_bytes())
+        live::report(document, self.options.by, &page, out)
     }
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {

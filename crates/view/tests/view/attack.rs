@@ -113,7 +113,7 @@ fn text_reads_without_colour() {
 
 #[test]
 fn pages_mark_what_goes_and_comes() {
-    let page = written(&mut html::Html::default());
+    let page = crate::without_scripts(&written(&mut html::Html::default()));
     assert!(page.contains("a <del>&lt;good&gt;</del><ins>bad</ins> film"), "{page}");
     assert!(page.contains("<del>a</del> good <del>film</del>"), "{page}");
     assert!(page.contains("<dt>success rate</dt>"), "{page}");

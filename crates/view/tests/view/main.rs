@@ -13,3 +13,16 @@ mod svg;
 mod tasks;
 mod terminal;
 mod wire;
+
+/// What a page shows where no script runs: the page without its script and without the data for it.
+fn without_scripts(page: &str) -> String {
+    let mut parts = page.split("<script type=\"");
+    let mut shown = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (script, after) = part.split_once("</script>").unwrap();
+        // Data ends where it should: nothing in it could be a tag.
+        assert!(!script.starts_with("application/json") || !script.contains('<'), "{script}");
+        shown += after;
+    }
+    shown
+}

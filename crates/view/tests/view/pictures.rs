@@ -80,6 +80,7 @@ fn no_entities_are_no_error() {
     none of these entities was to be explained
     ");
     let page = to_string(&mut html::Html::default(), [&tasks::entities("nothing", &[])]).unwrap();
+    let page = crate::without_scripts(&page);
     assert!(page.contains("<h2><bdi>no entities</bdi></h2>"), "{page}");
     let table = to_string(&mut csv::Csv::default(), [&unasked]).unwrap();
     assert_eq!(table.lines().count(), 1);
@@ -125,6 +126,7 @@ fn an_answer_is_marked_in_its_context() {
       sst2-tiny
     ");
     let page = to_string(&mut html::Html::default(), [&document]).unwrap();
+    let page = crate::without_scripts(&page);
     insta::assert_snapshot!(page.lines().find(|line| line.contains("</mark></p>") || line.contains("<mark><span")).unwrap(), @r#"<p class="text" dir="auto"><span class="w n1" title="-0.057237971526006445" data-v="−.06">She</span> <span class="w n2" title="-0.1594123574408572" data-v="−.16">was</span> <span class="w n6" title="-0.5687207944943465" data-v="−.57">born</span> <span class="w p1 k2" title="0.06400553154593348" data-v="+.06">in</span> <mark><span class="w p10" title="0.9648070027019063" data-v="+.96">Warsaw</span></mark><span class="w p5 k4" title="0.4416904024332486" data-v="+.44">,</span> <span class="w n7 k2" title="-0.6279128157462932" data-v="−.63">in</span> <span class="w n5" title="-0.5066953217655756" data-v="−.51">1867</span><span class="w p1 k4" title="0.07745552268019396" data-v="+.08">.</span></p>"#);
 }
 
@@ -250,6 +252,7 @@ fn a_grid_fits_and_shows_the_strongest_of_many() {
     }
     // The page and the table have them all.
     let page = to_string(&mut html::Html::default(), [&document]).unwrap();
+    let page = crate::without_scripts(&page);
     let head = page.lines().find(|line| line.contains("<th scope=\"col\"")).unwrap();
     let tokens: usize = document.input.fields.iter().map(|field| field.tokens.len()).sum();
     assert_eq!(head.matches("<th scope=\"col\"").count(), tokens - 1);
@@ -262,6 +265,7 @@ fn a_grid_has_its_signs_in_its_numbers() {
     let coloured = show(&document, Options { colors: Colors::Ansi256, ..Options::default() });
     assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'));
     let page = to_string(&mut html::Html::default(), [&document]).unwrap();
+    let page = crate::without_scripts(&page);
     let row =
         page.lines().find(|line| line.starts_with("<tr><th scope=\"row\"><bdi>good")).unwrap();
     insta::assert_snapshot!(row.replace("<td", "\n<td"), @r#"
@@ -339,5 +343,6 @@ fn what_is_left_out_is_counted() {
     document.prediction = Prediction::TokenClassification(Entities::new(entities));
     assert!(said(&document).contains("“Ann” PER 90.0%  +10 more"), "{}", said(&document));
     let page = to_string(&mut html::Html::default(), [&document]).unwrap();
+    let page = crate::without_scripts(&page);
     assert!(page.contains("</span>, 25 more</h2>"), "{page}");
 }

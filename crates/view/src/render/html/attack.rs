@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use super::live::report;
 use super::{Html, MARKS, bdi, escape, headline, list};
 use crate::diff::{Part, parts};
 use crate::render::attack::{
@@ -33,7 +34,7 @@ impl AttackRenderer for Html {
             section(document, result, &mut page);
         }
         page += "</article>\n";
-        out.write_all(page.as_bytes())
+        report(document, self.options.by, &page, out)
     }
 
     fn summary(&mut self, summary: &AttackSummary, out: &mut dyn Write) -> io::Result<()> {
@@ -41,7 +42,7 @@ impl AttackRenderer for Html {
             "<article>\n<header>\n<h2>summary</h2>\n</header>\n{}</article>\n",
             table(&lines(summary))
         );
-        out.write_all(page.as_bytes())
+        report(summary, self.options.by, &page, out)
     }
 
     fn trigger(&mut self, document: &TriggerDocument, out: &mut dyn Write) -> io::Result<()> {
@@ -54,7 +55,7 @@ impl AttackRenderer for Html {
             how.join(" · "),
             table(&trigger_lines(document))
         );
-        out.write_all(page.as_bytes())
+        report(document, self.options.by, &page, out)
     }
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {

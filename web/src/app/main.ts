@@ -1,0 +1,4 @@
+// The entry of the page.
+
+import './app.css';
+import './app';
