@@ -45,7 +45,12 @@ class AllenNlp:
     def gradient(self, ids, label):
         """Logits, and the gradient of the loss at the embeddings."""
         kept = []
-        hook = self.layer.register_forward_hook(lambda _, __, out: (out.retain_grad(), kept.append(out)))
+
+        def keep(_module, _inputs, output):
+            output.retain_grad()
+            kept.append(output)
+
+        hook = self.layer.register_forward_hook(keep)
         try:
             self.model.zero_grad()
             logits = self.model(input_ids=torch.tensor([ids])).logits
