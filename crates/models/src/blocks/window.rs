@@ -28,20 +28,14 @@ impl Window {
         self.read(x, batch, ends)
     }
 
-    /// What is read of each text up to and with each of these positions (none: all):
+    /// What is read of each text up to and with each position whose output is asked for:
     /// `[rows × positions, window, width]`.
     ///
     /// # Errors
     /// If the shapes do not fit.
     pub(crate) fn up_to(&self, x: &Tensor, batch: &Batch) -> Result<Tensor> {
-        let all: Vec<usize>;
-        let positions = match batch.read() {
-            Some(positions) => positions,
-            None => {
-                all = (0..batch.tokens()).collect();
-                &all
-            }
-        };
+        let all = || (0..batch.tokens()).collect();
+        let positions: Vec<usize> = batch.read().map_or_else(all, <[usize]>::to_vec);
         let ends = batch.lengths().iter().enumerate().flat_map(|(row, &length)| {
             // Behind the end of a text is its end: nothing reads padding.
             positions.iter().map(move |&at| (row, (at + 1).min(length)))

@@ -29,7 +29,6 @@ pub struct Sequence {
 }
 
 /// What a model says of one text.
-#[expect(clippy::large_enum_variant, reason = "a model has a few, and moves none while it runs")]
 pub enum SequenceOutput {
     /// Labels of the text as a whole.
     Label {
@@ -78,13 +77,11 @@ impl Sequence {
         batch: &Batch,
         trace: &mut Trace<'_>,
     ) -> Result<Tensor> {
-        let last;
-        let (x, lengths, positions) = match &self.window {
-            Some(window) => {
-                last = [window.tokens.saturating_sub(1)];
-                (window.up_to(words, batch)?, None, Some(&last[..]))
-            }
-            None => (words.clone(), batch.padding(), batch.read()),
+        let last = self.window.as_ref().map(|window| [window.tokens.saturating_sub(1)]);
+        let positions = last.as_ref().map_or_else(|| batch.read(), |last| Some(&last[..]));
+        let (x, lengths) = match &self.window {
+            Some(window) => (window.up_to(words, batch)?, None),
+            None => (words.clone(), batch.padding()),
         };
         let states = self.encoder.forward(x, lengths.as_ref(), trace)?.states;
         let states = match (attention, positions) {

@@ -49,10 +49,8 @@ pub(super) fn words(builder: &Builder<'_>) -> Result<Words> {
     }
     let (output, labels) = match builder.task {
         Task::CausalLm => {
-            let attention = match config.is_absent("pooling") {
-                true => None,
-                false => Some(attention(builder, width)?),
-            };
+            let pooled = !config.is_absent("pooling");
+            let attention = pooled.then(|| attention(builder, width)).transpose()?;
             if attention.is_some() || window.is_some() {
                 max_tokens = max_tokens.min(MAX_READ_AGAIN);
             }
