@@ -20,3 +20,10 @@ explain chinese --model models/sentiment-zh "这部电影很感人，演员的�
 explain arabic --model models/sentiment-zh --method gradient "هذا الفيلم رائع جدا، شاهدته في The Grand Cinema مع صديقي"
 attack hotflip hotflip "$film"
 attack reduction input-reduction --certify "$film"
+
+"$program" serve --port 7099 2> /dev/null &
+server=$!
+trap 'kill $server' EXIT
+sleep 2
+curl -sf http://127.0.0.1:7099/v1/attention -H 'Content-Type: application/json' \
+  -d '{"input": {"text": "a touching , funny and wise film"}}' > "$out/attention.json"

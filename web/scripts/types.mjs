@@ -113,7 +113,7 @@ export function types(schemas) {
     all.set(schema.title, declaration(pascal(schema.title), root));
   }
   const sorted = [...all.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-  return HEAD + sorted.map(([, text]) => text).join('');
+  return (HEAD + sorted.map(([, text]) => text).join('')).replace(/ +\n/g, '\n');
 }
 
 export function current() {

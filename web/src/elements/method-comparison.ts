@@ -117,7 +117,7 @@ export class MethodComparison extends GlossatorElement {
     }
     const same = (unit: Unit) =>
       unit.field === at.field && unit.start === at.start && unit.end === at.end;
-    return html`<p class="readout on"><span><b><bdi>${label(at.text)}</bdi></b> (bytes ${at.start}–${at.end})</span>
+    return html`<p class="readout on"><span><b><bdi>${label(at.text)}</bdi></b> (${at.start < at.end ? `bytes ${at.start}–${at.end}` : 'covers no text'})</span>
       ${this.views.map((view, i) => {
         const unit = view.fields.flatMap((field) => field.units).find(same);
         const error = unit?.error === undefined ? '' : ` ± ${unit.error.toPrecision(2)}`;

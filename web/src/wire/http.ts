@@ -1,155 +1,46 @@
-// What the server says besides documents: lists of what it can do, jobs, problems.
+// What the page asks for and is told, as the server's interface says it.
 
-import type { Input, Model, Prediction } from './types';
+import type { InputRequest } from './types';
 
-/** What a model says of an input, without an explanation. */
-export interface PredictDocument {
-  version: 1;
-  model: Model;
-  input: Input;
-  prediction: Prediction;
-  truncated?: number | null;
-}
+export type {
+  AttackList,
+  AttackRequest,
+  AttentionDocument,
+  ConstraintEntry,
+  ExplainRequest,
+  JobProgress,
+  MethodEntry,
+  MethodList,
+  ModelEntry,
+  ModelList,
+  OptionsRequest,
+  PredictDocument,
+  PredictRequest,
+  Problem,
+  SettingEntry,
+  SettingRequest,
+} from './types';
 
-/** Where a model reads: attention of every layer and head. */
-export interface AttentionDocument {
-  version: 1;
-  model: Model;
-  input: Input;
-  layers: number;
-  heads: number;
-  /** The token of each row and column: an index into the tokens of all fields. */
-  queries: number[];
-  /** By layer, head, query and key; rows sum to 1. */
-  attention: number[][][][];
-  /** The same through all layers (Abnar & Zuidema 2020), by query and key. */
-  rollout?: number[][] | null;
-  truncated?: number | null;
-}
-
-/** The input of a request: the keys of a row of JSON Lines. */
-export interface InputRequest {
-  text?: string;
-  context?: string;
-  pair?: string;
-  question?: string;
-  continuation?: string;
-}
-
+/** The key of a text in a request. */
 export type InputField = keyof InputRequest;
 
-export interface ModelEntry {
-  id: string;
-  /** Empty while that cannot be told. */
-  family: string;
-  task: string;
-  labels: string[];
-  parameters: number | null;
-  bytes: number;
-  description: string;
-  license: string | null;
-  default: boolean;
-  /** The keys of an input that it has a use for. */
-  fields: InputField[];
-  attention: boolean;
-  layers: number | null;
-  heads: number | null;
-  max_tokens: number | null;
-  examples: Array<{ title: string; input: InputRequest }>;
-  /** Why it cannot be used. */
-  problem?: string | null;
+/** The texts of a request; what is not there was not given. */
+export type Texts = Partial<Record<InputField, string>>;
+
+/** In the order in which they are written everywhere. */
+export const FIELDS: InputField[] = ['text', 'context', 'pair', 'question', 'continuation'];
+
+/** The keys that are known here; a newer server may have others. */
+export function fieldsOf(keys: string[]): InputField[] {
+  return FIELDS.filter((field) => keys.includes(field));
 }
 
-export interface SettingEntry {
-  name: string;
-  help: string;
-  default: string;
-  kind: 'number' | 'integer' | 'choice' | 'boolean' | 'text';
-  choices?: string[] | null;
-  /** The largest value that this server takes. */
-  most?: number | null;
-}
-
-/** A method or an attack. */
-export interface MethodEntry {
-  id: string;
-  title: string;
-  summary: string;
-  caution: string;
-  citation: string;
-  cost: string;
-  /** What the preset `allennlp` computes. */
-  allennlp?: string | null;
-  settings: SettingEntry[];
-}
-
-export interface ConstraintEntry {
-  name: string;
-  help: string;
-  citation: string;
-  /** The first switches it on. */
-  settings: SettingEntry[];
-}
-
-export interface MethodList {
-  methods: MethodEntry[];
-  default: string;
-  quantities: string[];
-}
-
-export interface AttackList {
-  attacks: MethodEntry[];
-  constraints: ConstraintEntry[];
-}
-
-/** An error as the server tells it (RFC 9457). */
-export interface Problem {
-  title: string;
-  status: number;
-  detail: string;
-  code: string;
-  hint?: string | null;
-}
-
-export interface JobProgress {
-  state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-  evaluations: number;
-  elapsed_ms: number;
-  position?: number | null;
-}
-
-export type SettingRequest = string | number | boolean;
-
-/** How predictions are read. */
-export type OptionsRequest = Partial<{
-  truncate: boolean;
-  top: number;
-  generate: number;
-  aggregation: string;
-  stride: number;
-  max_answer: number;
-  unanswerable: boolean;
-}>;
-
-export interface PredictRequest {
-  model?: string;
-  input: InputRequest;
-  options?: OptionsRequest;
-}
-
-export interface ExplainRequest extends PredictRequest {
-  method?: string;
-  settings?: Record<string, SettingRequest>;
-  preset?: 'allennlp';
-  target?: string;
-  quantity?: string;
-}
-
-export interface AttackRequest extends PredictRequest {
-  attack: string;
-  settings?: Record<string, SettingRequest>;
-  target?: string;
-  field?: string;
-  decision?: string;
-  max_passes?: number;
+/** The texts that were given, without those that are null. */
+export function textsOf(input: InputRequest | undefined): Texts {
+  const texts: Texts = {};
+  for (const field of FIELDS) {
+    const text = input?.[field];
+    if (typeof text === 'string') texts[field] = text;
+  }
+  return texts;
 }

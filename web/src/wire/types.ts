@@ -1,6 +1,16 @@
 // The wire format of Glossator, version 1. Written by scripts/types.mjs from schema/*.json, which
 // `glossator schema` prints: change the Rust types, not this file.
 
+/**
+ * How labels of tokens become entities: neighbours as they are, or each word by its first token, by
+ * the mean, or by its most certain token.
+ */
+export type AggregationRequest =
+  | "simple"
+  | "first"
+  | "average"
+  | "max";
+
 /** A part of a context that answers a question. */
 export interface Answer {
   /** Its text; null says that the context has no answer. */
@@ -50,15 +60,45 @@ export interface AttackDocument {
 }
 
 /** What a run of attacks writes: a document for each input, then a summary; or a trigger. */
-export type AttackLine = 
+export type AttackLine =
   | AttackDocument
   | AttackSummary
   | TriggerDocument;
 
+/** The attacks, and what they can be held to. */
+export interface AttackList {
+  /** Every attack on one input. */
+  attacks: Array<MethodEntry>;
+  /** Every constraint; the settings of several combine. */
+  constraints: Array<ConstraintEntry>;
+}
+
+/** How does what a model says of an input break? */
+export interface AttackRequest {
+  /** The attack's id, as `/v1/attacks` lists them. */
+  attack: string;
+  /** Which of several decisions is attacked: its number from 1, or an entity's text. */
+  decision?: string | null;
+  /** The text that may be changed, by its field's name, or `all`. */
+  field?: string | null;
+  /** The texts. */
+  input: InputRequest;
+  /** Forward passes at most. */
+  max_passes?: number | null;
+  /** The model's id; without one, the default of `/v1/models`. */
+  model?: string | null;
+  /** How predictions are read. */
+  options?: OptionsRequest;
+  /** Settings of the attack and of constraints. */
+  settings?: Record<string, SettingRequest>;
+  /** What the prediction is to become; anything else without one. */
+  target?: string | null;
+}
+
 /** What came of attacking one decision. */
 export interface AttackResult {
   /** What is known of anything smaller; null where none was asked for. */
-  certificate: 
+  certificate:
     | Certificate
     | null;
   /** The edits of the original that make it, by field and place. */
@@ -103,6 +143,41 @@ export interface AttackSummary {
   version: 1;
 }
 
+/** Where a model reads: attention probabilities of every layer and head, rounded to five digits. */
+export type AttentionDocument = {
+  /** How much each token reads of each: by layer, head, query and key. Rows sum to 1. */
+  attention: Array<Array<Array<Array<number>>>>;
+  /** Heads of a layer. */
+  heads: number;
+  /** The text as it was given, and as the model read it. */
+  input: Input;
+  /** Number of layers. */
+  layers: number;
+  /** The model that was asked. */
+  model: Model;
+  /**
+   * The token of each row and column, an index into the tokens of all fields, one field after
+   * the other.
+   */
+  queries: Array<number>;
+  /** Attention rollout (Abnar & Zuidema 2020): the same through all layers, by query and key. */
+  rollout: Array<Array<number>>;
+  /** How many tokens did not fit the model and were not read; absent when all were. */
+  truncated?: number | null;
+  /** The version of this format; a reader that knows another one should refuse. */
+  version: 1;
+};
+
+/** Where does a model read? */
+export interface AttentionRequest {
+  /** The texts. */
+  input: InputRequest;
+  /** The model's id; without one, the default of `/v1/models`. */
+  model?: string | null;
+  /** How the input is read. */
+  options?: OptionsRequest;
+}
+
 /** A token that may stand at a place. */
 export interface Candidate {
   /** Its number in the vocabulary. */
@@ -116,7 +191,7 @@ export interface Candidate {
 }
 
 /** What an exhaustive search showed, within the stated set. */
-export type Certificate = 
+export type Certificate =
   | {
   /** Texts that were tried for this. */
   evaluated: number;
@@ -148,7 +223,7 @@ export type Certificate =
 };
 
 /** The answer of a text classifier. */
-export type Classification = 
+export type Classification =
   | {
   kind: "single-label";
 } & Labels
@@ -159,28 +234,40 @@ export type Classification =
   kind: "regression";
 } & Regression;
 
+/** A constraint. */
+export interface ConstraintEntry {
+  /** Where it comes from. */
+  citation: string;
+  /** What it demands. */
+  help: string;
+  /** Its name. */
+  name: string;
+  /** Its settings; the first switches it on. */
+  settings: Array<SettingEntry>;
+}
+
 /** Counts and means of many attacks. Means are null where there is nothing to take a mean of. */
 export interface Counts {
   /** Decisions that were attacked. */
   attacked: number;
   /** Edits of a success. */
-  edits: 
+  edits:
     | Mean
     | null;
   /** Inputs that could not be attacked. */
   errors: number;
   /** Forward passes of an attack. */
-  forward_passes: 
+  forward_passes:
     | Mean
     | null;
   /** Gradients of an attack. */
-  gradient_evaluations: 
+  gradient_evaluations:
     | Mean
     | null;
   /** Inputs that came. */
   inputs: number;
   /** The share of the tokens that a reduction kept; null for other attacks. */
-  kept: 
+  kept:
     | Mean
     | null;
   /** Those whose attack a limit ended. */
@@ -188,7 +275,7 @@ export interface Counts {
   /** Those whose attack succeeded. */
   succeeded: number;
   /** The share that succeeded, with Wilson's 95 % interval. */
-  success_rate: 
+  success_rate:
     | Mean
     | null;
   /** Inputs that the model had wrong to begin with; they were not attacked. */
@@ -249,6 +336,39 @@ export interface Entity {
   text: string;
 }
 
+/** An input to begin with. */
+export interface ExampleEntry {
+  /** The input. */
+  input: InputRequest;
+  /** What it shows. */
+  title: string;
+}
+
+/** Why does a model say that of an input? */
+export interface ExplainRequest {
+  /** The texts. */
+  input: InputRequest;
+  /** The method's id; without one, `integrated-gradients`. */
+  method?: string | null;
+  /** The model's id; without one, the default of `/v1/models`. */
+  model?: string | null;
+  /** How the prediction is read. */
+  options?: OptionsRequest;
+  /** Compute what another tool's code computed; goes with neither settings, target nor quantity. */
+  preset?:
+    | PresetRequest
+    | null;
+  /** How the target is measured: `logit`, `probability`, `log-probability` or `loss`. */
+  quantity?: string | null;
+  /** The method's settings. */
+  settings?: Record<string, SettingRequest>;
+  /**
+   * What to explain: `predicted`, a label, a kind of entity, a token, words of the context, or
+   * `A-vs-B`.
+   */
+  target?: string | null;
+}
+
 /**
  * Scores for one target.
  *
@@ -294,10 +414,81 @@ export interface Field {
   tokens: Array<Token>;
 }
 
+/** Whether the server answers. */
+export interface Health {
+  /** Always `ok`. */
+  status: string;
+}
+
 /** The text that was explained. */
 export interface Input {
   /** The input's parts in the order the model reads them, for example premise and hypothesis. */
   fields: Array<Field>;
+}
+
+/**
+ * The texts that a model is to read. Keys that are not here are ignored: a row of a data set may
+ * hold more.
+ */
+export interface InputRequest {
+  /** The context of a question, in place of the text. */
+  context?: string | null;
+  /** What a language model is to have written after the text. */
+  continuation?: string | null;
+  /** The second text of a pair. */
+  pair?: string | null;
+  /** The question about a context. */
+  question?: string | null;
+  /** The text; of a question, its context. */
+  text?: string | null;
+}
+
+/** The answer to a request that is computed later. */
+export interface JobAccepted {
+  /** The name of the job: `/v1/jobs/{id}`. */
+  id: string;
+  /** Where it stands. */
+  state: JobState;
+}
+
+/** How far a job is. */
+export interface JobProgress {
+  /** Milliseconds since it was asked for; of a finished one, until it was. */
+  elapsed_ms: number;
+  /** Forward and gradient evaluations so far. */
+  evaluations: number;
+  /** How many jobs are before it; absent unless it is queued. */
+  position?: number | null;
+  /** Where it stands. */
+  state: JobState;
+}
+
+/** Where a job stands. */
+export type JobState =
+  | "queued"
+  | "running"
+  | "done"
+  | "failed"
+  | "cancelled";
+
+/** A job with what came of it. */
+export interface JobStatus {
+  /** Milliseconds since it was asked for; of a finished one, until it was. */
+  elapsed_ms: number;
+  /** Forward and gradient evaluations so far. */
+  evaluations: number;
+  /** The name of the job. */
+  id: string;
+  /** How many jobs are before it; absent unless it is queued. */
+  position?: number | null;
+  /** What went wrong, if it failed. */
+  problem?:
+    | Problem
+    | null;
+  /** The document, once it is done. */
+  result?: unknown;
+  /** Where it stands. */
+  state: JobState;
 }
 
 /** One label of a classifier. */
@@ -356,6 +547,36 @@ export interface Method {
   settings: Record<string, unknown>;
 }
 
+/** A method, or an attack. */
+export interface MethodEntry {
+  /** What the preset `allennlp` computes; absent for what AllenNLP had not. */
+  allennlp?: string | null;
+  /** When it misleads. */
+  caution: string;
+  /** Where it comes from. */
+  citation: string;
+  /** What it costs. */
+  cost: string;
+  /** What requests call it. */
+  id: string;
+  /** Its settings. */
+  settings: Array<SettingEntry>;
+  /** What it does, in a sentence or two. */
+  summary: string;
+  /** What people call it. */
+  title: string;
+}
+
+/** The methods of explanation. */
+export interface MethodList {
+  /** The id of the method that is used where none is named. */
+  default: string;
+  /** Every method. */
+  methods: Array<MethodEntry>;
+  /** How a target can be measured. */
+  quantities: Array<string>;
+}
+
 /** Names a model well enough to find the very same one again. */
 export interface Model {
   /** The architecture, for example `bert`. */
@@ -366,6 +587,48 @@ export interface Model {
   sha256: string | null;
   /** What it was trained to answer, for example `text-classification`. */
   task: string;
+}
+
+/** One model. */
+export interface ModelEntry {
+  /** Whether `/v1/attention` can show where it reads. */
+  attention: boolean;
+  /** Bytes of its weights. */
+  bytes: number;
+  /** Whether it answers requests that name no model. */
+  default: boolean;
+  /** What it is, in a sentence; empty where nothing says so. */
+  description: string;
+  /** Inputs to begin with. */
+  examples: Array<ExampleEntry>;
+  /** The architecture, for example `bert`; empty while that cannot be told. */
+  family: string;
+  /** The keys of an input that it has a use for. */
+  fields: Array<string>;
+  /** Heads of a layer; null for a large model that was not used yet. */
+  heads: number | null;
+  /** What requests call it. */
+  id: string;
+  /** Its labels; empty for tasks without. */
+  labels: Array<string>;
+  /** Number of layers; null for a large model that was not used yet. */
+  layers: number | null;
+  /** The licence as the model's card names it; null where it names none. */
+  license: string | null;
+  /** The most tokens that it reads; null for a large model that was not used yet. */
+  max_tokens: number | null;
+  /** Number of parameters; null for a large model that was not used yet. */
+  parameters: number | null;
+  /** Why it cannot be used; absent where it can, as far as is known. */
+  problem?: string | null;
+  /** What it decides, for example `text-classification`; empty while that cannot be told. */
+  task: string;
+}
+
+/** The models that a server has. */
+export interface ModelList {
+  /** In the order in which the server was told of them. */
+  models: Array<ModelEntry>;
 }
 
 /**
@@ -391,8 +654,52 @@ export interface NextToken {
   token: string;
 }
 
+/** How predictions are read. What a task has no use for is an error. */
+export interface OptionsRequest {
+  /** How labels of tokens become entities. */
+  aggregation?:
+    | AggregationRequest
+    | null;
+  /** Tokens that a language model writes. */
+  generate?: number | null;
+  /** Tokens of an answer at most. */
+  max_answer?: number | null;
+  /** Tokens that the windows over a long context overlap. */
+  stride?: number | null;
+  /** Candidates to tell for a token, or answers to a question. */
+  top?: number | null;
+  /** Cut texts that are longer than the model reads, instead of failing. */
+  truncate?: boolean;
+  /** A question may have no answer in its context. */
+  unanswerable?: boolean;
+}
+
+/** One input and what the model said about it. */
+export interface PredictDocument {
+  /** The text as it was given, and as the model read it. */
+  input: Input;
+  /** The model that was asked. */
+  model: Model;
+  /** What the model said. */
+  prediction: Prediction;
+  /** How many tokens did not fit the model and were not read; absent when all were. */
+  truncated?: number | null;
+  /** The version of this format; a reader that knows another one should refuse. */
+  version: 1;
+}
+
+/** What does a model say of an input? */
+export interface PredictRequest {
+  /** The texts. */
+  input: InputRequest;
+  /** The model's id; without one, the default of `/v1/models`. */
+  model?: string | null;
+  /** How the prediction is read. */
+  options?: OptionsRequest;
+}
+
 /** What the model said. */
-export type Prediction = 
+export type Prediction =
   | {
   task: "text-classification";
 } & Classification
@@ -415,6 +722,25 @@ export type Prediction =
   task: "sentence-similarity";
 } & Similarity;
 
+/** Whose code is followed. */
+export type PresetRequest = "allennlp";
+
+/** What went wrong (RFC 9457, `application/problem+json`). */
+export interface Problem {
+  /** The kind as a name that stays. */
+  code: string;
+  /** What is wrong here: the thing, what was expected, what came. */
+  detail: string;
+  /** What to do; absent where there is nothing to say. */
+  hint?: string | null;
+  /** The status of the answer. */
+  status: number;
+  /** The kind in words. */
+  title: string;
+  /** A URI for this kind of problem. */
+  type: string;
+}
+
 /** One number. */
 export interface Regression {
   /** What the number measures, from the model's configuration. */
@@ -423,6 +749,36 @@ export interface Regression {
   value: number;
 }
 
+/** One setting. */
+export interface SettingEntry {
+  /** The values of a choice; absent for other kinds. */
+  choices?: Array<string> | null;
+  /** What holds without it, in words. */
+  default: string;
+  /** What it does. */
+  help: string;
+  /** What its values are. */
+  kind: SettingKind;
+  /** The largest value that this server takes; absent where it sets no limit of its own. */
+  most?: number | null;
+  /** Its name. */
+  name: string;
+}
+
+/** What a setting's values are. */
+export type SettingKind =
+  | "number"
+  | "integer"
+  | "choice"
+  | "boolean"
+  | "text";
+
+/** A setting's value: a switch, a number, or a text that holds one of these or a choice. */
+export type SettingRequest =
+  | boolean
+  | number
+  | string;
+
 /** How alike two texts are. */
 export interface Similarity {
   /** The cosine of the angle between the two texts' vectors, -1 to 1. */
@@ -430,7 +786,7 @@ export interface Similarity {
 }
 
 /** What is explained: a quantity of what was decided, or of that against something else. */
-export type Target = 
+export type Target =
   | {
   kind: "label";
   /** The label's name. */
@@ -521,7 +877,7 @@ export interface Trigger {
   /** How many gradients were computed. */
   gradient_evaluations: number;
   /** The share of the texts that were held out that it turns; null without any. */
-  held_out: 
+  held_out:
     | Mean
     | null;
   /** Texts that it was searched on. */

@@ -145,6 +145,7 @@ async function problemOf(response: Response): Promise<Problem> {
   }
   const detail = `the server answered ${response.status} ${response.statusText}`.trim();
   return {
+    type: 'about:blank',
     title: 'Unexpected answer',
     status: response.status,
     detail,
@@ -155,9 +156,16 @@ async function problemOf(response: Response): Promise<Problem> {
 
 function unreachable(detail: string): Problem {
   const hint = 'see whether `glossator serve` still runs';
-  return { title: 'No answer', status: 0, detail, code: 'unreachable', hint };
+  return { type: 'about:blank', title: 'No answer', status: 0, detail, code: 'unreachable', hint };
 }
 
 function cancelled(): Problem {
-  return { title: 'Cancelled', status: 0, detail: 'cancelled', code: 'cancelled', hint: null };
+  return {
+    type: 'about:blank',
+    title: 'Cancelled',
+    status: 0,
+    detail: 'cancelled',
+    code: 'cancelled',
+    hint: null,
+  };
 }

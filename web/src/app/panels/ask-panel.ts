@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { visible } from '../../text/visible';
-import type { InputField, ModelEntry } from '../../wire/http';
+import { type InputField, type ModelEntry, type Texts, textsOf } from '../../wire/http';
 import { fieldValue, Panel, taskName } from './panel';
 
 const NAMES: Record<InputField, string> = {
@@ -27,7 +27,8 @@ export class AskPanel extends Panel {
         </select></label>
       ${this.about(model)}
       ${this.examples(model)}
-      ${shownFields(model).map((field) => this.text(field, view.input[field] ?? ''))}
+      ${shownFields(model, view.input).map((field) => this.text(field, view.input[field] ?? ''))}
+      ${this.second(model)}
       ${this.options(model)}
       <div class="actions">
         <button type="submit" class="primary">Explain</button>
@@ -45,15 +46,22 @@ export class AskPanel extends Panel {
   private examples(model: ModelEntry): TemplateResult | typeof nothing {
     if (model.examples.length === 0) return nothing;
     const now = JSON.stringify(this.session.view.input);
-    const at = model.examples.findIndex((one) => JSON.stringify(one.input) === now);
+    const at = model.examples.findIndex((one) => JSON.stringify(textsOf(one.input)) === now);
     return html`<label class="field"><span>Example</span>
       <select id="example" @change=${(event: Event) => {
         const example = model.examples[Number(fieldValue(event))];
-        if (example) this.session.start({ input: { ...example.input } });
+        if (example) this.session.start({ input: textsOf(example.input) });
       }}>
         <option value="-1" .selected=${at < 0} disabled>your own</option>
         ${model.examples.map((one, i) => html`<option value=${i} .selected=${i === at}>${visible(one.title)}</option>`)}
       </select></label>`;
+  }
+
+  /** A model that reads one text may be given two. */
+  private second(model: ModelEntry): TemplateResult | typeof nothing {
+    const { input } = this.session.view;
+    if (!model.fields.includes('pair') || pairs(model) || input.pair !== undefined) return nothing;
+    return html`<div><button type="button" class="small" @click=${() => this.session.set({ input: { ...input, pair: '' } })}>Add a second text</button></div>`;
   }
 
   private text(field: InputField, value: string): TemplateResult {
@@ -109,11 +117,22 @@ export class AskPanel extends Panel {
   };
 }
 
-/** The fields to show: a question has either a text or a context. */
-export function shownFields(model: ModelEntry): InputField[] {
-  const both = model.fields.includes('context') && model.fields.includes('text');
+/**
+ * The fields to show: a question has either a text or a context, and a second text is shown where it
+ * is usual or given.
+ */
+export function shownFields(model: ModelEntry, input: Texts): InputField[] {
+  const context = model.fields.includes('context');
   const order: InputField[] = ['question', 'context', 'text', 'pair', 'continuation'];
-  return order.filter((field) => model.fields.includes(field) && !(both && field === 'text'));
+  return order.filter((field) => {
+    if (!model.fields.includes(field) || (field === 'text' && context)) return false;
+    return field !== 'pair' || input.pair !== undefined || pairs(model);
+  });
+}
+
+/** Whether a model usually reads two texts. */
+function pairs(model: ModelEntry): boolean {
+  return model.examples.some((one) => typeof one.input.pair === 'string');
 }
 
 function compact(n: number): string {

@@ -24,7 +24,7 @@ export class ComparePanel extends Panel {
         <section aria-label="this">
           <div class="head">
             <h3>${visible(model.id)}</h3>
-            ${shownFields(model).map((field) => html`<p class="given" dir="auto">${view.input[field]}</p>`)}
+            ${shownFields(model, view.input).map((field) => html`<p class="given" dir="auto">${view.input[field]}</p>`)}
           </div>
           ${this.side(one, max)}
         </section>
@@ -46,7 +46,7 @@ export class ComparePanel extends Panel {
                   (each) =>
                     html`<option value=${each.id} .selected=${each === other}>${visible(each.id)}</option>`,
                 )}</select></label>
-            ${shownFields(other).map((field) => this.text(other, field))}
+            ${shownFields(other, { ...view.input, ...view.otherInput }).map((field) => this.text(other, field))}
             <div class="actions"><button type="submit">Compare</button></div>
             ${progressBox(session.other, 'the other')}
           </form>

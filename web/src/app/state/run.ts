@@ -70,5 +70,5 @@ export class Run<T> {
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiError) return error.problem;
   const detail = error instanceof Error ? error.message : String(error);
-  return { title: 'Failed', status: 0, detail, code: 'internal', hint: null };
+  return { type: 'about:blank', title: 'Failed', status: 0, detail, code: 'internal', hint: null };
 }

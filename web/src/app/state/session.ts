@@ -6,7 +6,6 @@ import type {
   AttackRequest,
   AttentionDocument,
   ExplainRequest,
-  InputRequest,
   MethodList,
   ModelEntry,
   PredictDocument,
@@ -14,7 +13,9 @@ import type {
   Problem,
   SettingEntry,
   SettingRequest,
+  Texts,
 } from '../../wire/http';
+import { fieldsOf, textsOf } from '../../wire/http';
 import type { AttackDocument, Document } from '../../wire/types';
 import type { Client } from '../api/client';
 import { problemOf, Run } from './run';
@@ -88,7 +89,7 @@ export class Session extends EventTarget {
     const { view } = this;
     const model = this.model;
     if (!model) return;
-    if (Object.keys(view.input).length === 0) view.input = { ...model.examples[0]?.input };
+    if (Object.keys(view.input).length === 0) view.input = textsOf(model.examples[0]?.input);
     const known = this.lists!.methods.methods.map((method) => method.id);
     view.methods = view.methods.filter((id) => known.includes(id));
     if (view.methods.length === 0) {
@@ -134,7 +135,7 @@ export class Session extends EventTarget {
   /** Chooses a model, with its first example. */
   choose(id: string): void {
     const examples = this.find(id)?.examples ?? [];
-    this.start({ model: id, input: { ...examples[0]?.input }, options: {} });
+    this.start({ model: id, input: textsOf(examples[0]?.input), options: {} });
   }
 
   /** Begins anew with another input: what was about the old one is forgotten. */
@@ -155,7 +156,7 @@ export class Session extends EventTarget {
   }
 
   /** Changes the text, and predicts when typing rests. */
-  type(input: InputRequest): void {
+  type(input: Texts): void {
     this.set({ input });
     clearTimeout(this.typing);
     this.typing = setTimeout(() => this.predict(), REST_MS);
@@ -168,11 +169,12 @@ export class Session extends EventTarget {
 
   private reading(): PredictRequest {
     const { view, model } = this;
-    const input: InputRequest = {};
-    for (const field of model?.fields ?? []) {
+    const input: Texts = {};
+    for (const field of fieldsOf(model?.fields ?? [])) {
       const text = view.input[field];
-      // No continuation is another wish than an empty one.
-      if (text !== undefined && !(field === 'continuation' && text === '')) input[field] = text;
+      // A field that was left empty was not given, where it need not be.
+      const left = text === '' && (field === 'continuation' || field === 'pair');
+      if (text !== undefined && !left) input[field] = text;
     }
     if (input.context !== undefined && input.text !== undefined) delete input.text;
     return { model: model?.id, input, options: typedValues(view.options) };
@@ -285,8 +287,8 @@ export class Session extends EventTarget {
     const method = view.methods[0];
     const model = this.find(view.otherModel || (this.model?.id ?? ''));
     if (!method || !model) return;
-    const input: InputRequest = {};
-    for (const field of model.fields) {
+    const input: Texts = {};
+    for (const field of fieldsOf(model.fields)) {
       const text = view.otherInput[field] ?? view.input[field];
       if (text !== undefined && text !== '') input[field] = text;
     }

@@ -4,7 +4,7 @@
 import { PALETTES, type PaletteName } from '../../palette';
 import type { Normalise } from '../../view/scale';
 import type { By } from '../../view/units';
-import type { InputField, InputRequest } from '../../wire/http';
+import { FIELDS, type Texts } from '../../wire/http';
 
 export type Tab = 'why' | 'attack' | 'attention' | 'compare';
 
@@ -14,7 +14,7 @@ export type Typed = Record<string, string>;
 export interface ViewState {
   /** Empty for the server's default. */
   model: string;
-  input: InputRequest;
+  input: Texts;
   /** How predictions are read: `generate`, `aggregation`, `truncate` .. */
   options: Typed;
   tab: Tab;
@@ -41,10 +41,9 @@ export interface ViewState {
   rollout: boolean;
   shape: 'matrix' | 'arcs';
   otherModel: string;
-  otherInput: InputRequest;
+  otherInput: Texts;
 }
 
-export const FIELDS: InputField[] = ['text', 'pair', 'question', 'context', 'continuation'];
 const TABS: Tab[] = ['why', 'attack', 'attention', 'compare'];
 const BY: By[] = ['word', 'token'];
 const NORMALISE: Normalise[] = ['raw', 'share', 'strongest'];
@@ -162,14 +161,14 @@ function one<T extends string>(choices: readonly T[], text: string): T {
   return choices.find((choice) => choice === text) ?? choices[0]!;
 }
 
-function texts(out: URLSearchParams, prefix: string, input: InputRequest): void {
+function texts(out: URLSearchParams, prefix: string, input: Texts): void {
   for (const field of FIELDS) {
     if (input[field] !== undefined) out.set(prefix + field, input[field]);
   }
 }
 
-function readTexts(given: URLSearchParams, prefix: string): InputRequest {
-  const input: InputRequest = {};
+function readTexts(given: URLSearchParams, prefix: string): Texts {
+  const input: Texts = {};
   for (const field of FIELDS) {
     const text = given.get(prefix + field);
     if (text !== null) input[field] = text;
