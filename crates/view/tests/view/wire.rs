@@ -422,13 +422,15 @@ fn validate(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(),
 
 #[test]
 fn the_front_end_has_these_schemas() {
-    for (name, schema) in
-        [("explain", glossator_view::wire::schema()), ("attack", glossator_view::wire::attack_schema())]
-    {
+    for (name, schema) in [
+        ("explain", glossator_view::wire::schema()),
+        ("attack", glossator_view::wire::attack_schema()),
+    ] {
         let path = format!("{}/../../web/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let written: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let hint = "write web/schema again with `glossator schema`, then run `npm run types` in web";
+        let hint =
+            "write web/schema again with `glossator schema`, then run `npm run types` in web";
         assert!(written == schema, "{name}: {hint}");
     }
 }
