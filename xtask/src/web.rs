@@ -103,8 +103,7 @@ fn rebuilt(root: &Path, web: &Path) -> Result<()> {
     run(Command::new("node").arg("scripts/build.mjs").arg(&out).current_dir(web))?;
     for name in BUNDLE {
         let (made, kept) = (out.join(name), web.join("dist").join(name));
-        let read =
-            |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
+        let read = |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
         ensure!(
             read(&made)? == read(&kept)?,
             "web/dist/{name} is not what its sources make; in web/: npm run build"
@@ -128,7 +127,8 @@ fn browser(root: &Path, web: &Path, ci: bool, note: &dyn Fn(&str)) -> Result<()>
         note(&format!("NOT TESTED: the page in a browser. There is no Chromium at {path}"));
         return Ok(());
     }
-    let program = root.join("target/release").join(format!("glossator{}", std::env::consts::EXE_SUFFIX));
+    let program =
+        root.join("target/release").join(format!("glossator{}", std::env::consts::EXE_SUFFIX));
     ensure!(program.exists(), "{} is not built", program.display());
     note("front end, in a browser: npm run e2e");
     run(Command::new("npm")

@@ -49,7 +49,10 @@ fn nothing_is_loaded_or_run() {
         .strip_prefix("default-src 'none'; script-src '")
         .and_then(|rest| rest.split_once("'; "))
         .unwrap();
-    assert_eq!(rest, "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'");
+    assert_eq!(
+        rest,
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    );
     assert!(hash.starts_with("sha256-"), "{hash}");
     // The one script that may run imports nothing; what else looks like one is data.
     assert!(script.contains("customElements.define"));
