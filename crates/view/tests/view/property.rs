@@ -35,8 +35,8 @@ fn parse(markup: &str, void: &[&str]) -> (Vec<String>, String) {
         let tag = &rest[at + 1..end];
         rest = &rest[end + 1..];
         assert!(!tag.contains('<'), "{tag}");
-        let name: String =
-            tag.trim_start_matches('/').chars().take_while(|c| c.is_alphanumeric()).collect();
+        let part = |c: &char| c.is_alphanumeric() || *c == '-';
+        let name: String = tag.trim_start_matches('/').chars().take_while(part).collect();
         if tag.starts_with('!') {
             continue;
         } else if tag.starts_with('/') {
