@@ -134,7 +134,13 @@ def subjqa(path):
                 yield row["review"], row["question"], [(int(found[1]), text)]
 
 
+def trimmed(start, text):
+    """The same answer without the white space around it."""
+    return start + len(text) - len(text.lstrip()), text.strip()
+
+
 def write_squad(path, rows):
+    rows = [(context, question, [trimmed(*answer) for answer in answers]) for context, question, answers in rows]
     paragraphs = [dict(context=context, qas=[dict(id=f"{path.stem}-{i}", question=question,
                                                   answers=[dict(answer_start=s, text=t) for s, t in answers])])
                   for i, (context, question, answers) in enumerate(rows)]

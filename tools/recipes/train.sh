@@ -3,12 +3,12 @@
 #
 #   tools/recipes/train.sh NAME DATA
 #
-# NAME: nli-en, sentiment-lstm-en, sentiment-zh or characters-en. DATA: a folder of data sets, as README.md has it.
+# NAME: nli-en, sentiment-lstm-en, sentiment-zh, characters-en, qa-en or masked-en. DATA: a folder of data sets, as README.md has it.
 # The result goes to target/recipes/NAME; what `models/NAME` holds of it is copied by hand, with the card. Python with
 # tools/requirements.txt prepares the data (PYTHON, target/python/bin/python by default); GLOSSATOR is the program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-name=${1:?a name is missing: nli-en, sentiment-lstm-en, sentiment-zh, characters-en}
+name=${1:?a name is missing: nli-en, sentiment-lstm-en, sentiment-zh, characters-en, qa-en, masked-en}
 data=${2:?the folder of data sets is missing}
 python=${PYTHON:-target/python/bin/python}
 glossator=${GLOSSATOR:-target/release/glossator}
@@ -49,6 +49,27 @@ characters-en)
         --dev "$work/dev.txt" --block 128 --batch 16 --epochs 3 --learning-rate 4e-3 --dropout 0 --clip-norm 5 \
         --data-license "public domain" --language en
     "$glossator" eval "$work/model" --data "$work/test.txt" --block 128
+    ;;
+qa-en)
+    prepare qa
+    "$python" - "$work" <<'END'
+import json, pathlib, sys
+work = pathlib.Path(sys.argv[1])
+paragraphs = [p for a in json.loads((work / "train.json").read_text())["data"] for p in a["paragraphs"]]
+texts = [text for p in paragraphs for text in (p["context"], *(question["question"] for question in p["qas"]))]
+(work / "texts.txt").write_text("\n".join(" ".join(text.split()) for text in texts) + "\n")
+END
+    "$python" tools/recipes/minilm_base.py --text "$work/texts.txt" --vocabulary 4000 --layers 3 --out "$work/base"
+    train question-answering --from "$work/base" --data "$work/train.json" --dev "$work/dev.json" --max-tokens 256 \
+        --stride 96 --epochs 2 --batch 16 --learning-rate 1.5e-4
+    "$glossator" eval "$work/model" --data "$work/test.json" --max-tokens 256 --stride 96
+    ;;
+masked-en)
+    prepare mlm
+    "$python" tools/recipes/minilm_base.py --text "$work/train.txt" --vocabulary 3000 --layers 2 --out "$work/base"
+    train masked-lm --from "$work/base" --data "$work/train.txt" --dev-share 0.03 --max-tokens 128 --epochs 12 \
+        --batch 16 --learning-rate 4e-4 --data-license "CC BY-SA 3.0"
+    "$glossator" eval "$work/model" --data "$work/test.txt" --max-tokens 128
     ;;
 *)
     echo "train.sh: no recipe for $name" >&2

@@ -42,7 +42,9 @@ fn says(name: &str, input: &Input) -> String {
             };
             entities.iter().map(entity).collect::<Vec<_>>().join(", ")
         }
-        Prediction::CausalLm(choices) => choices[0].chosen.text.clone(),
+        Prediction::CausalLm(choices) | Prediction::MaskedLm(choices) => {
+            choices[0].chosen.text.clone()
+        }
         other => panic!("{name}: {other:?}"),
     }
 }
@@ -54,6 +56,11 @@ fn examples() -> Vec<(&'static str, Input, &'static str)> {
         ("sentiment-lstm-en", Input::text("a tedious , lifeless mess"), "negative"),
         ("sentiment-zh", Input::text("房间很干净，服务也很好"), "正面"),
         ("characters-en", Input::text("the princ"), "e"),
+        (
+            "masked-en",
+            Input::text("The film was released in the United [MASK] in 2005 ."),
+            "states",
+        ),
         (
             "nli-en",
             Input::pair("Two women are walking in the park.", "Nobody is outside."),

@@ -179,11 +179,15 @@ pub(super) fn located(
     character: usize,
     place: &Place,
 ) -> Result<(String, usize)> {
-    let byte = context.char_indices().nth(character).map(|(byte, _)| byte);
-    if let Some(byte) = byte
-        && let Some(length) = matched(&context[byte..], answer)
-    {
-        return Ok((context[byte..byte + length].to_owned(), byte));
+    // Where an answer begins with white space, its words begin behind that.
+    let lead = answer.chars().take_while(|c| c.is_whitespace()).count();
+    for at in [character, character + lead] {
+        let byte = context.char_indices().nth(at).map(|(byte, _)| byte);
+        if let Some(byte) = byte
+            && let Some(length) = matched(&context[byte..], answer)
+        {
+            return Ok((context[byte..byte + length].to_owned(), byte));
+        }
     }
     let there: String = context.chars().skip(character).take(answer.chars().count()).collect();
     let what = format!(

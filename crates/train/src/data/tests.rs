@@ -178,6 +178,15 @@ fn answers_may_be_split_otherwise_than_their_context() {
 }
 
 #[test]
+fn answers_may_begin_with_white_space() {
+    let csv = "question,context,answer,start\nq,It was $35 per-night,\" $35\",6\n";
+    let options = columns(&[("start", "start")]);
+    let got = read_one("a.csv", csv, Task::QuestionAnswering, &options).unwrap();
+    let [Content::Question(question)] = got.as_slice() else { panic!("{got:?}") };
+    assert_eq!(question.answers, [("$35".to_owned(), 7)]);
+}
+
+#[test]
 fn bad_rows_can_be_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let file = write(&dir, "a.csv", b"text,label\na,x\nb\n\xff,y\nc,z\n");
