@@ -53,21 +53,21 @@ struct Settings {
     root: PathBuf,
     clients: usize,
     seconds: u64,
-    program: PathBuf,
+    /// None: the one of this checkout, which is built first.
+    program: Option<PathBuf>,
 }
 
 impl Settings {
     fn parse(args: &[String]) -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-        let program = root.join("target/release/glossator");
-        let mut settings = Self { root: root.to_owned(), clients: 64, seconds: 60, program };
+        let mut settings = Self { root: root.to_owned(), clients: 64, seconds: 60, program: None };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut value = || args.next().with_context(|| format!("{arg} needs a value\n{USAGE}"));
             match arg.as_str() {
                 "--clients" => settings.clients = value()?.parse()?,
                 "--seconds" => settings.seconds = value()?.parse()?,
-                "--program" => settings.program = PathBuf::from(value()?),
+                "--program" => settings.program = Some(PathBuf::from(value()?)),
                 other => bail!("unknown argument {other}\n{USAGE}"),
             }
         }
@@ -81,12 +81,16 @@ impl Settings {
 /// Loads a server with many clients, prints the table and writes `target/bench/serve.md`.
 pub(crate) fn serve(args: &[String]) -> Result<()> {
     let settings = Settings::parse(args)?;
-    if settings.program.starts_with(&settings.root) {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let build = ["build", "--release", "--workspace", "--features=glossator/download"];
-        run(Command::new(cargo).current_dir(&settings.root).args(build))?;
-    }
-    let server = Server::start(&settings.program)?;
+    let program = match &settings.program {
+        Some(program) => program.clone(),
+        None => {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let build = ["build", "--release", "--workspace", "--bin=glossator"];
+            run(Command::new(cargo).current_dir(&settings.root).args(build))?;
+            settings.root.join("target/release/glossator")
+        }
+    };
+    let server = Server::start(&program)?;
     let report = load(&settings, &server)?;
     say(&report)?;
     let path = settings.root.join("target/bench/serve.md");

@@ -121,13 +121,22 @@ fn another_address_needs_a_token() {
     };
     let answer = serve(&["--host", "0.0.0.0"]);
     assert_eq!((answer.code, answer.out.as_str()), (Some(2), ""), "{answer:?}");
-    insta::assert_snapshot!(answer.err, @"");
+    insta::assert_snapshot!(answer.err, @r"
+    error: --host 0.0.0.0: others can reach that address, and there is no token
+    hint: set GLOSSATOR_TOKEN to a token that clients must send, or add --insecure-no-token to let everyone ask
+    ");
     let answer = serve(&["--host", "::", "--token", "short"]);
     assert_eq!(answer.code, Some(2), "{answer:?}");
-    insta::assert_snapshot!(answer.err, @"");
+    insta::assert_snapshot!(answer.err, @r"
+    error: the token: expected 8 or more letters, digits and signs of ASCII
+    hint: make one with `openssl rand -hex 16`
+    ");
     let answer = serve(&["--host", "example"]);
     assert_eq!(answer.code, Some(2), "{answer:?}");
-    insta::assert_snapshot!(answer.err, @"");
+    insta::assert_snapshot!(answer.err, @r"
+    error: invalid value 'example' for '--host <ADDRESS>': invalid IP address syntax
+    hint: `glossator serve --help` lists what can be given
+    ");
     let server = start(&["--host", "0.0.0.0", "--token", "a-long-token"]);
     assert!(server.said.contains("which asks for the token"), "{}", server.said);
     assert!(!server.said.contains("a-long-token"), "{}", server.said);
@@ -142,12 +151,18 @@ fn what_cannot_be_served_is_told_at_once() {
     let port = taken.local_addr().unwrap().port().to_string();
     let answer = run(&mut glossator(&["serve", "--port", &port]));
     assert_eq!((answer.code, answer.out.as_str()), (Some(2), ""), "{answer:?}");
-    insta::assert_snapshot!(answer.err.replace(&port, "PORT"), @"");
+    insta::assert_snapshot!(answer.err.replace(&port, "PORT"), @r"
+    error: 127.0.0.1:PORT: Address already in use (os error 98)
+    hint: choose another --port, or 0 for any that is free
+    ");
     let answer = run(&mut glossator(&["serve", "--port", "0", "--model", "nowhere/at-all/x"]));
     assert_eq!((answer.code, answer.out.as_str()), (Some(2), ""), "{answer:?}");
     let answer = run(&mut glossator(&["serve", "--port", "0", "--model", MODEL, "--model", MODEL]));
     assert_eq!((answer.code, answer.out.as_str()), (Some(2), ""), "{answer:?}");
-    insta::assert_snapshot!(answer.err, @"");
+    insta::assert_snapshot!(answer.err, @r"
+    error: two models are called bert-cls
+    hint: rename one of the directories
+    ");
 }
 
 #[cfg(target_os = "linux")]

@@ -22,6 +22,7 @@
 //! * Whatever a request holds, the answer is a document or a problem with a code.
 //! * Routes and their description in OpenAPI are one list.
 
+mod accept;
 mod app;
 mod assets;
 mod body;

@@ -9,6 +9,7 @@ use axum::Router;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
+use crate::accept::accept;
 use crate::app::App;
 use crate::models::Catalogue;
 use crate::settings::Settings;
@@ -69,20 +70,9 @@ impl Server {
     async fn answer(self, listener: TcpListener) -> io::Result<Ended> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut signals = Signals::new()?;
-        let (stop, mut stopping) = watch::channel(false);
-        let asked = async move {
-            let _ = stopping.wait_for(|stop| *stop).await;
-        };
-        let serve = axum::serve(listener, self.app.router()).with_graceful_shutdown(asked);
-        let mut serve = tokio::spawn(async move { serve.await });
-        let ended = tokio::select! {
-            ended = signals.next() => ended,
-            failed = &mut serve => {
-                return Err(failed.map_or_else(io::Error::other, |served| {
-                    served.err().unwrap_or_else(|| io::Error::other("the listener ended"))
-                }));
-            }
-        };
+        let (stop, stopping) = watch::channel(false);
+        let serve = tokio::spawn(accept(listener, self.app.router(), stopping));
+        let ended = signals.next().await;
         self.app.jobs.close();
         stop.send_replace(true);
         tokio::select! {

@@ -13,7 +13,7 @@ use glossator_models::Model;
 use glossator_view::convert;
 use glossator_view::wire::{
     AttackRequest, AttentionRequest, ExplainRequest, InputRequest, OptionsRequest, PredictRequest,
-    SettingsRequest,
+    SettingRequest, SettingsRequest,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -120,9 +120,10 @@ fn check_options(options: &OptionsRequest, limits: &Limits) -> Result<(), Failur
     Ok(())
 }
 
-/// Checks that no setting asks for more than the server gives, or for a file of its.
-fn check_settings(settings: &SettingsRequest, limits: &Limits) -> Result<(), Failure> {
-    let options = convert::settings(settings);
+/// Checks that no setting asks for more than the server gives, or for a file of its. What means the
+/// same is then written in the same way.
+fn check_settings(settings: &mut SettingsRequest, limits: &Limits) -> Result<(), Failure> {
+    let options = convert::settings(&*settings);
     for name in options.names() {
         let Some(text) = options.text(name) else { continue };
         if let Some((_, only)) = PLACES.iter().find(|(place, _)| *place == name)
@@ -137,6 +138,11 @@ fn check_settings(settings: &SettingsRequest, limits: &Limits) -> Result<(), Fai
         {
             let expected = format!("at most {most} on this server");
             return Err(Failure::setting(name, &expected, text));
+        }
+    }
+    for (name, value) in settings {
+        if let Some(text) = options.text(name) {
+            *value = SettingRequest::Text(text.to_owned());
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::task::Done;
 /// Checks the request.
 pub(super) fn check(request: &mut AttackRequest, limits: &Limits) -> Result<(), Failure> {
     check_options(&request.options, limits)?;
-    check_settings(&request.settings, limits)?;
+    check_settings(&mut request.settings, limits)?;
     let most = limits.passes();
     if request.max_passes.is_some_and(|passes| passes == 0 || passes > most) {
         let got = request.max_passes.unwrap_or(0).to_string();

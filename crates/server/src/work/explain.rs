@@ -15,7 +15,7 @@ pub(crate) const DEFAULT: &str = "integrated-gradients";
 /// Checks the request, and fills in what holds where nothing is said.
 pub(super) fn check(request: &mut ExplainRequest, limits: &Limits) -> Result<(), Failure> {
     check_options(&request.options, limits)?;
-    check_settings(&request.settings, limits)?;
+    check_settings(&mut request.settings, limits)?;
     request.method.get_or_insert_with(|| DEFAULT.to_owned());
     method(request).map(|_| ())
 }

@@ -86,10 +86,10 @@ async fn beyond_the_queue_requests_are_turned_away_and_others_are_answered() {
     let same = router.clone();
     let joined = tokio::spawn(async move { post(&same, "/v1/explain", &long(0)).await });
     until(&router, "glossator_requests_joined_total", 1).await;
-    // Whoever computes nothing does not wait.
+    // Whoever computes nothing does not wait for what does (seconds, here).
     let began = Instant::now();
     assert_eq!(get(&router, "/healthz").await.status, 200);
-    assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     for one in waiting.into_iter().chain([joined]) {
         one.abort();
     }

@@ -31,15 +31,13 @@ fn hostile(root: &Path) -> std::path::PathBuf {
     dir
 }
 
-/// No tag of ours is a script, and none has a handler.
-fn is_tame(text: &str, what: &str) {
-    let lower = text.to_lowercase();
-    assert!(!lower.contains("<script"), "{what}: {text}");
-    assert!(!lower.contains("<img"), "{what}: {text}");
-    for (at, _) in lower.match_indices('<') {
-        let tag = &lower[at..lower[at..].find('>').map_or(lower.len(), |end| at + end)];
-        assert!(!tag.contains("onerror"), "{what}: {tag}");
+/// The form has no more scripts and pictures than that of a text without markup.
+fn is_tame(text: &str, plain: &str, what: &str) {
+    let (text, plain) = (text.to_lowercase(), plain.to_lowercase());
+    for tag in ["<script", "</script", "<img"] {
+        assert_eq!(text.matches(tag).count(), plain.matches(tag).count(), "{what}: {text}");
     }
+    assert!(!text.contains("<script>alert") && !text.contains("<img src=x"), "{what}: {text}");
 }
 
 #[tokio::test]
@@ -49,11 +47,14 @@ async fn markup_stays_text_in_every_form() {
     let dir = hostile(root.path());
     let id = dir.file_name().unwrap().to_str().unwrap().to_owned();
     models.add(id.clone(), Location::Path(dir));
+    models.add("plain", tiny("bert-cls"));
     let router = Server::start(settings(), models).unwrap().router();
     let text = format!("the cat {MARKUP} was good");
+    // The tiny model reads forty tokens.
+    let cut = json!({"truncate": true});
     for (path, mut body) in [
-        ("/v1/explain", json!({"method": "gradient"})),
-        ("/v1/attack", json!({"attack": "hotflip", "settings": {"max-edits": 1}})),
+        ("/v1/explain", json!({"method": "gradient", "options": cut})),
+        ("/v1/attack", json!({"attack": "hotflip", "settings": {"max-edits": 1}, "options": cut})),
     ] {
         body["model"] = json!(id);
         body["input"] = json!({"text": text, "pair": MARKUP});
@@ -68,7 +69,13 @@ async fn markup_stays_text_in_every_form() {
             }
             let answer = post(&router, &format!("{path}?format={form}"), &body).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
-            is_tame(answer.text(), form);
+            body["input"] = json!({"text": "the cat was good", "pair": "a film"});
+            body["model"] = json!("plain");
+            let plain = post(&router, &format!("{path}?format={form}"), &body).await;
+            assert_eq!(plain.status, 200, "{}", plain.text());
+            is_tame(answer.text(), plain.text(), form);
+            body["model"] = json!(id);
+            body["input"] = json!({"text": text, "pair": MARKUP});
             assert!(answer.text().contains("&lt;script&gt;"), "{form}: {}", answer.text());
             assert!(!answer.header("content-disposition").contains('<'));
         }
