@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
 cargo xtask test             everything that must hold before a change lands
+cargo xtask web              the part of that which is about the front end
 cargo xtask golden           write testdata/ again with PyTorch and Captum
 cargo xtask bench peers      compare with PyTorch and Captum, side by side
 cargo xtask bench recurrent  compare a BiLSTM with AllenNLP's way, side by side
@@ -27,6 +28,7 @@ fn main() -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test", ..] => test::run(root, &args[1..]),
+        ["web"] => web::check(root, &test::say),
         ["golden", ..] => golden::run(root, &args[1..]),
         ["bench", "peers", ..] => bench::peers(&args[2..]),
         ["bench", "attacks", ..] => bench::attacks(&args[2..]),

@@ -20,9 +20,9 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     step(root, "lints", &lints, &[])?;
     let docs = [&["doc"], &release[..], &["--no-deps"]].concat();
     step(root, "documentation", &docs, &[("RUSTDOCFLAGS", "-D warnings")])?;
-    crate::web::check(root, &eprintln_step)?;
+    crate::web::check(root, &say)?;
     deny(root)?;
-    eprintln_step("all steps passed");
+    say("all steps passed");
     Ok(())
 }
 
@@ -33,7 +33,7 @@ const DENY_VERSION: &str = "0.20.2";
 /// needs the network at each run, and is left to `cargo deny check advisories`.
 fn deny(root: &Path) -> Result<()> {
     let program = cargo_deny(root)?;
-    eprintln_step("licences, bans, sources");
+    say("licences, bans, sources");
     let status = Command::new(program)
         .current_dir(root)
         .args(["--log-level", "error", "check", "licenses", "bans", "sources"])
@@ -51,7 +51,7 @@ fn cargo_deny(root: &Path) -> Result<PathBuf> {
             return Ok(program);
         }
     }
-    eprintln_step("building cargo-deny into target/tools, once");
+    say("building cargo-deny into target/tools, once");
     let status = Command::new(env!("CARGO"))
         .args(["install", "cargo-deny", "--locked", "--quiet", "--version", DENY_VERSION, "--root"])
         .arg(&home)
@@ -61,7 +61,7 @@ fn cargo_deny(root: &Path) -> Result<PathBuf> {
 }
 
 fn step(root: &Path, name: &str, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    eprintln_step(&format!("{name}: cargo {}", args.join(" ")));
+    say(&format!("{name}: cargo {}", args.join(" ")));
     let start = Instant::now();
     let status = Command::new(env!("CARGO"))
         .current_dir(root)
@@ -72,11 +72,11 @@ fn step(root: &Path, name: &str, args: &[&str], environment: &[(&str, &str)]) ->
     if !status.success() {
         bail!("{name} failed; run it alone with: cargo {}", args.join(" "));
     }
-    eprintln_step(&format!("{name} passed in {:.0} s", start.elapsed().as_secs_f64()));
+    say(&format!("{name} passed in {:.0} s", start.elapsed().as_secs_f64()));
     Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "a chore tells what it does")]
-fn eprintln_step(text: &str) {
+pub(crate) fn say(text: &str) {
     eprintln!("==> {text}");
 }

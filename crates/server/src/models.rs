@@ -57,7 +57,7 @@ impl Loaded {
 #[derive(Clone)]
 enum Known {
     /// It was read once; a masked language model has a name for masks.
-    Whole(ModelInfo, Option<String>),
+    Whole(Box<ModelInfo>, Option<String>),
     /// It is large: its configuration alone was read.
     Half(&'static str, Task),
     /// Why it cannot be used.
@@ -229,7 +229,7 @@ impl Entry {
 fn whole(model: &dyn Model) -> Known {
     let tokenizer = model.tokenizer();
     let mask = tokenizer.mask_token().and_then(|id| tokenizer.id_to_token(id));
-    Known::Whole(model.info().clone(), mask)
+    Known::Whole(Box::new(model.info().clone()), mask)
 }
 
 /// The keys of an input that a task has a use for.
