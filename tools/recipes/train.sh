@@ -61,7 +61,7 @@ texts = [text for p in paragraphs for text in (p["context"], *(question["questio
 END
     "$python" tools/recipes/minilm_base.py --text "$work/texts.txt" --vocabulary 4000 --layers 3 --out "$work/base"
     train question-answering --from "$work/base" --data "$work/train.json" --dev "$work/dev.json" --max-tokens 256 \
-        --stride 96 --epochs 2 --batch 16 --learning-rate 1.5e-4
+        --stride 96 --epochs 1 --batch 16 --learning-rate 2e-4
     "$glossator" eval "$work/model" --data "$work/test.json" --max-tokens 256 --stride 96
     ;;
 masked-en)
