@@ -9,7 +9,8 @@ use glossator_interpret::METHODS;
 use glossator_models::{BUNDLED, FAMILIES};
 use serde_json::Value;
 
-const COMMANDS: [&str; 6] = ["explain", "methods", "models", "schema", "completions", "man"];
+const COMMANDS: [&str; 7] =
+    ["explain", "methods", "models", "serve", "schema", "completions", "man"];
 
 /// Says where a value breaks the schema, for the keywords that the schema uses.
 fn violation(schema: &Value, root: &Value, value: &Value, at: &str) -> Option<String> {
@@ -247,7 +248,7 @@ fn every_command_has_a_manual_page() {
     let answer = run(&mut glossator(&["man", "nope"]));
     insta::assert_snapshot!(answer.err, @r#"
     error: unknown command "nope"
-    hint: commands are explain, train, eval, methods, models, schema, completions, man, help
+    hint: commands are explain, train, eval, methods, attack, attacks, models, serve, schema, completions, man, help
     "#);
     assert_eq!(answer.code, Some(2));
 }

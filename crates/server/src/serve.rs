@@ -43,7 +43,6 @@ impl Server {
     }
 
     /// The routes, for a listener of one's own or for tests.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.app.router()
     }
