@@ -42,7 +42,9 @@ pub use attacker::{
 };
 pub use case::{AttackResult, Case, Stopped, Tried};
 pub use certify::{Certificate, Exhaustive};
-pub use constraints::{CONSTRAINTS, Constraint, ConstraintEntry, ConstraintInfo};
+pub use constraints::{
+    CONSTRAINTS, Constraint, ConstraintEntry, ConstraintInfo, MakeConstraint, Opener,
+};
 pub use edits::{Edit, EditedTexts};
 pub use goal::{Aim, Goal};
 pub use greedy::Greedy;

@@ -38,12 +38,15 @@ pub static CONSTRAINTS: &[&ConstraintEntry] = &[
 /// Opens a model that a constraint needs, by what the user called it.
 pub type Opener<'a> = dyn Fn(&str) -> Result<Box<dyn Model>> + 'a;
 
+/// Makes a constraint of what a user gave; none if it is not asked for.
+pub type MakeConstraint = fn(&Options, &Opener<'_>) -> Result<Option<Box<dyn Constraint>>>;
+
 /// A constraint in the list.
 pub struct ConstraintEntry {
     /// What it is.
     pub info: &'static ConstraintInfo,
-    /// Makes the constraint of what a user gave; none if it is not asked for.
-    pub build: fn(&Options, &Opener<'_>) -> Result<Option<Box<dyn Constraint>>>,
+    /// Makes it.
+    pub build: MakeConstraint,
 }
 
 /// What a constraint is, for help and documentation.

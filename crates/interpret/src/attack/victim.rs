@@ -18,6 +18,12 @@ use crate::tasks::{self, Input, TaskOptions};
 /// Tokens that one shard of a batch holds at most, as for explanations.
 const SHARD_TOKENS: usize = 256;
 
+/// The rows of a text's logits.
+type Rows = Vec<Vec<f64>>;
+
+/// Texts that are read as one batch, by item and window, and the positions that are asked for.
+type Shard<'a> = (Option<&'a [usize]>, Vec<(usize, usize)>);
+
 /// When to give up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -208,24 +214,24 @@ impl<'a> Victim<'a> {
             }
         }
         let tokens = |&(item, window): &(usize, usize)| encoded[item].windows[window].tokens.len();
-        let mut shards: Vec<(Option<&[usize]>, Vec<(usize, usize)>)> = Vec::new();
+        let mut shards: Vec<Shard<'_>> = Vec::new();
         for (positions, mut members) in groups {
             members.sort_by_key(tokens);
             for range in shard(&members.iter().map(tokens).collect::<Vec<_>>()) {
                 shards.push((positions, members[range].to_vec()));
             }
         }
-        let run = |(positions, members): &(Option<&[usize]>, Vec<(usize, usize)>)| {
+        let run = |(positions, members): &Shard<'_>| {
             let texts: Vec<&Encoding> =
                 members.iter().map(|&(item, window)| &encoded[item].windows[window]).collect();
             self.forward(&texts, *positions)
         };
-        let parts: Vec<Vec<Vec<Vec<f64>>>> = if shards.len() == 1 || threads::available() == 1 {
+        let parts: Vec<Vec<Rows>> = if shards.len() == 1 || threads::available() == 1 {
             shards.iter().map(run).collect::<Result<_>>()?
         } else {
             shards.par_iter().map(|shard| threads::serial(|| run(shard))).collect::<Result<_>>()?
         };
-        let mut rows: Vec<Vec<Vec<Vec<f64>>>> =
+        let mut rows: Vec<Vec<Rows>> =
             encoded.iter().map(|texts| vec![Vec::new(); texts.windows.len()]).collect();
         for ((_, members), part) in shards.iter().zip(parts) {
             for (&(item, window), one) in members.iter().zip(part) {
@@ -233,7 +239,7 @@ impl<'a> Victim<'a> {
             }
         }
         drop(shards);
-        let judged = |(item, (texts, rows)): (usize, (Encoded, Vec<Vec<Vec<f64>>>))| {
+        let judged = |(item, (texts, rows)): (usize, (Encoded, Vec<Rows>))| {
             self.reading(texts.windows, rows).map(|reading| judge(item, reading))
         };
         let all: Vec<_> = encoded.into_iter().zip(rows).enumerate().collect();
@@ -244,7 +250,7 @@ impl<'a> Victim<'a> {
         })
     }
 
-    fn reading(&self, windows: Vec<Encoding>, mut rows: Vec<Vec<Vec<f64>>>) -> Result<Reading> {
+    fn reading(&self, windows: Vec<Encoding>, mut rows: Vec<Rows>) -> Result<Reading> {
         let model = self.model;
         if rows.iter().flatten().flatten().any(|z| !z.is_finite()) {
             let at = match model.first_bad_weight()? {
@@ -254,7 +260,7 @@ impl<'a> Victim<'a> {
             return Err(Error::NotFinite { what: "the output", at });
         }
         // What was read of each window goes there and comes back, so that nothing is copied.
-        let take = |(window, rows): (_, &mut Vec<Vec<f64>>)| (window, std::mem::take(rows));
+        let take = |(window, rows): (_, &mut Rows)| (window, std::mem::take(rows));
         let seen: Vec<(&Encoding, _)> = windows.iter().zip(&mut rows).map(take).collect();
         let prediction = tasks::of(model).predict(model, &seen, self.options)?;
         let rows = seen.into_iter().map(|(_, rows)| rows).collect();
@@ -262,11 +268,7 @@ impl<'a> Victim<'a> {
     }
 
     /// The rows of the logits of each of these texts, which are one batch.
-    fn forward(
-        &self,
-        texts: &[&Encoding],
-        positions: Option<&[usize]>,
-    ) -> Result<Vec<Vec<Vec<f64>>>> {
+    fn forward(&self, texts: &[&Encoding], positions: Option<&[usize]>) -> Result<Vec<Rows>> {
         if self.progress.is_cancelled() {
             return Err(Error::Cancelled);
         }

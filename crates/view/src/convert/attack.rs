@@ -46,18 +46,19 @@ impl AttackHead {
 
     /// The summary of many inputs.
     pub fn summary(&self, summary: &Summary) -> wire::AttackSummary {
-        let mut counts = wire::Counts::default();
-        counts.inputs = summary.inputs;
-        counts.errors = summary.errors;
-        counts.wrong = summary.wrong;
-        counts.attacked = summary.attacked;
-        counts.succeeded = summary.succeeded;
-        counts.spent = summary.spent;
-        counts.success_rate = summary.success_rate().map(mean);
-        counts.edits = summary.edits().map(mean);
-        counts.kept = summary.kept().map(mean);
-        counts.forward_passes = summary.passes().map(mean);
-        counts.gradient_evaluations = summary.gradients().map(mean);
+        let counts = wire::Counts {
+            inputs: summary.inputs,
+            errors: summary.errors,
+            wrong: summary.wrong,
+            attacked: summary.attacked,
+            succeeded: summary.succeeded,
+            spent: summary.spent,
+            success_rate: summary.success_rate().map(mean),
+            edits: summary.edits().map(mean),
+            kept: summary.kept().map(mean),
+            forward_passes: summary.passes().map(mean),
+            gradient_evaluations: summary.gradients().map(mean),
+        };
         wire::AttackSummary::new(self.model.clone(), self.attack.clone(), counts)
     }
 

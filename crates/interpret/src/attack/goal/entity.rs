@@ -108,16 +108,30 @@ impl EntityGoal {
     }
 
     /// For each token what is to win and what it has to beat.
-    fn rivals(&self, seen: &Seen<'_>) -> Vec<(usize, (usize, f64), (usize, f64))> {
+    fn rivals(&self, seen: &Seen<'_>) -> Vec<Rivals> {
         let Some(rows) = seen.reading.rows.first() else { return Vec::new() };
         let rival = |t: usize| {
             let row = rows.get(t)?;
             let kind = self.wanted.as_ref().unwrap_or(&self.label);
             let own = best(row, |column| self.is(seen, column, kind))?;
             let other = best(row, |column| !self.is(seen, column, kind))?;
-            Some(if self.wanted.is_some() { (t, own, other) } else { (t, other, own) })
+            let (wins, loses) = if self.wanted.is_some() { (own, other) } else { (other, own) };
+            Some(Rivals { token: t, wins, loses })
         };
         self.tokens(seen).into_iter().filter_map(rival).collect()
+    }
+}
+
+/// What is to win at a token, and what it has to beat: columns of the logits, with their values.
+struct Rivals {
+    token: usize,
+    wins: (usize, f64),
+    loses: (usize, f64),
+}
+
+impl Rivals {
+    fn gap(&self) -> f64 {
+        self.wins.1 - self.loses.1
     }
 }
 
@@ -134,7 +148,7 @@ impl Judge for EntityGoal {
     }
 
     fn margin(&self, seen: &Seen<'_>) -> f64 {
-        let gaps = self.rivals(seen).into_iter().map(|(_, (_, wins), (_, loses))| wins - loses);
+        let gaps = self.rivals(seen).into_iter().map(|rivals| rivals.gap());
         match self.wanted {
             // One token of another kind breaks the entity; for another kind all must be of it.
             None => gaps.fold(f64::NEG_INFINITY, f64::max),
@@ -145,16 +159,16 @@ impl Judge for EntityGoal {
     fn towards(&self, seen: &Seen<'_>) -> Result<(usize, Target)> {
         let mut rivals = self.rivals(seen);
         if self.wanted.is_none() {
-            rivals.sort_by(|a, b| (b.1.1 - b.2.1).total_cmp(&(a.1.1 - a.2.1)));
+            rivals.sort_by(|a, b| b.gap().total_cmp(&a.gap()));
             rivals.truncate(1);
         }
-        let elements = |pick: fn(&(usize, (usize, f64), (usize, f64))) -> usize| {
+        let elements = |pick: fn(&Rivals) -> usize| {
             let columns = rivals.iter().map(pick).enumerate();
             columns.map(|(row, column)| Element { row, column }).collect::<Vec<_>>()
         };
-        let mut target = self.target(elements(|rival| rival.1.0), Quantity::Logit)?;
-        target.against = elements(|rival| rival.2.0);
-        target.positions = Some(rivals.iter().map(|rival| rival.0).collect());
+        let mut target = self.target(elements(|rivals| rivals.wins.0), Quantity::Logit)?;
+        target.against = elements(|rivals| rivals.loses.0);
+        target.positions = Some(rivals.iter().map(|rivals| rivals.token).collect());
         Ok((0, target))
     }
 
