@@ -42,6 +42,9 @@ fn says(name: &str, input: &Input) -> String {
             };
             entities.iter().map(entity).collect::<Vec<_>>().join(", ")
         }
+        Prediction::QuestionAnswering(answers) => {
+            input.text[answers[0].span.clone().unwrap()].to_owned()
+        }
         Prediction::CausalLm(choices) | Prediction::MaskedLm(choices) => {
             choices[0].chosen.text.clone()
         }
@@ -60,6 +63,14 @@ fn examples() -> Vec<(&'static str, Input, &'static str)> {
             "masked-en",
             Input::text("The film was released in the United [MASK] in 2005 ."),
             "states",
+        ),
+        (
+            "qa-en",
+            Input::question(
+                "How is the battery?",
+                "The screen is bright but the battery life is very short.",
+            ),
+            "the battery life is very short",
         ),
         (
             "nli-en",

@@ -34,6 +34,16 @@ pub(crate) fn of(id: &str, task: Task, mask: Option<&str>) -> Vec<ExampleEntry> 
             ),
         ]),
         "ner-en" => of(&[("Persons", text("Angela Merkel met Barack Obama in Berlin"))]),
+        "masked-en" => {
+            of(&[("A blank", text("The film was released in the United [MASK] in 2005 ."))])
+        }
+        "qa-en" => of(&[(
+            "How?",
+            InputRequest::question(
+                "How is the battery?",
+                "The screen is bright but the battery life is very short.",
+            ),
+        )]),
         "characters-en" => of(&[("Next character", text("the prin"))]),
         _ => match task {
             Task::TextClassification => of(&[("A sentence", text("a touching and funny film"))]),
