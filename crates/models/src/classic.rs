@@ -131,7 +131,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
     },
     Architecture {
         id: "lstm-skip-attention",
-        summary: "words and two layers of LSTM side by side, with attention (Felbo et al. 2017)",
+        summary: "words and two LSTM layers side by side, with attention (Felbo et al. 2017)",
         tasks: &[Task::CausalLm, Task::TextClassification],
         reads_pairs: false,
         sections: |task| {
