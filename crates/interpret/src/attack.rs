@@ -15,7 +15,7 @@
 //! let attacked = attacker.attack_input(&Input::text("a touching and funny film"))?;
 //! let result = &attacked.results[0];
 //! assert!(result.success);
-//! assert_eq!(result.texts.edits().len(), 1);
+//! assert!(!result.texts.edits().is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
