@@ -184,9 +184,8 @@ fn prepare(settings: &Settings) -> Result<String> {
 
 /// Builds what answers for us: all of the workspace, as the tests are built, so that the
 /// dependencies are built once for both.
-fn build_programs(root: &Path) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo).current_dir(root).args([
+pub(crate) fn build_programs(root: &Path) -> Result<()> {
+    run(crate::cargo::cargo(root).args([
         "build",
         "--release",
         "--workspace",

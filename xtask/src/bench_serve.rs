@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::bench::{date, note, processor, run, say};
+use crate::bench::{build_programs, date, note, processor, say};
 
 const USAGE: &str = "\
 cargo xtask bench serve [--clients 64] [--seconds 60] [--program target/release/glossator]";
@@ -84,9 +84,7 @@ pub(crate) fn serve(args: &[String]) -> Result<()> {
     let program = match &settings.program {
         Some(program) => program.clone(),
         None => {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let build = ["build", "--release", "--workspace", "--bin=glossator"];
-            run(Command::new(cargo).current_dir(&settings.root).args(build))?;
+            build_programs(&settings.root)?;
             settings.root.join("target/release/glossator")
         }
     };

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::bench::{date, load_average, median, note, processor, ratio, run, say};
+use crate::bench::{build_programs, date, load_average, median, note, processor, ratio, run, say};
 
 const USAGE: &str = "\
 cargo xtask bench train [--rounds 3] [--threads 2] [--examples 1600] [--epochs 2] [--batch 32]
@@ -84,9 +84,7 @@ pub(crate) fn train(args: &[String]) -> Result<()> {
     let program = match &settings.program {
         Some(program) => program.clone(),
         None => {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let build = ["build", "--release", "--workspace", "--bin=glossator"];
-            run(Command::new(cargo).current_dir(root).args(build))?;
+            build_programs(root)?;
             root.join("target/release/glossator")
         }
     };

@@ -3,6 +3,7 @@
 mod bench;
 mod bench_serve;
 mod bench_train;
+mod cargo;
 mod golden;
 mod python;
 mod test;

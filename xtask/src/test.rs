@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::cargo;
+
 /// The steps, in the order in which they fail fastest.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     if let Some(unknown) = args.first() {
@@ -52,7 +54,7 @@ fn cargo_deny(root: &Path) -> Result<PathBuf> {
         }
     }
     say("building cargo-deny into target/tools, once");
-    let status = Command::new(env!("CARGO"))
+    let status = cargo(root)
         .args(["install", "cargo-deny", "--locked", "--quiet", "--version", DENY_VERSION, "--root"])
         .arg(&home)
         .status()
@@ -63,8 +65,7 @@ fn cargo_deny(root: &Path) -> Result<PathBuf> {
 fn step(root: &Path, name: &str, args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     say(&format!("{name}: cargo {}", args.join(" ")));
     let start = Instant::now();
-    let status = Command::new(env!("CARGO"))
-        .current_dir(root)
+    let status = cargo(root)
         .args(args)
         .envs(environment.iter().copied())
         .status()
