@@ -1,6 +1,6 @@
 //! How does it break? Attacks on what a model says.
 //!
-//! Everything is done on text. A candidate is the original with some [edits](edits), rendered, split
+//! Everything is done on text. A candidate is the original with some [edits], rendered, split
 //! by the model's tokenizer and read again, so that what is reported holds for the text that a user
 //! sees and not only for some row of ids.
 //!
