@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "reference"))
 
+# After the path and the settings above, which these read when they are imported.
 import torch  # noqa: E402
 from gguf import GGUFReader  # noqa: E402
 from gguf_golden import smollm2_model, smollm2_tokenizer  # noqa: E402

@@ -76,7 +76,9 @@ def read(archive):
     with tarfile.open(archive) as tar:
         vocabulary = json.loads(tar.extractfile(f"{FOLDER}/textgenrnn_vocab.json").read())
         with h5py.File(tar.extractfile(f"{FOLDER}/textgenrnn_weights.hdf5")) as weights:
-            array = lambda layer, name: weights[f"{layer}/{layer}/{name}:0"][()]  # noqa: E731
+            def array(layer, name):
+                return weights[f"{layer}/{layer}/{name}:0"][()]
+
             arrays = {
                 "embedding": array("embedding", "embeddings"),
                 "attention": array("attention", "attention_W"),
@@ -152,7 +154,9 @@ def tokenizer(vocabulary):
 def keras(vocabulary, arrays, text):
     """The probabilities of the next character, as the package computes them."""
     ids = [vocabulary.get(token, 0) for token in [START, *text]][-CHARACTERS:]
-    in_f64 = lambda name: [a.astype(np.float64) for a in arrays[name]]  # noqa: E731
+    def in_f64(name):
+        return [a.astype(np.float64) for a in arrays[name]]
+
     embedded = arrays["embedding"][[0] * (CHARACTERS - len(ids)) + ids].astype(np.float64)
     first = lstm(embedded, *in_f64("rnn_1"))
     second = lstm(first, *in_f64("rnn_2"))

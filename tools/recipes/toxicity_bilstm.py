@@ -98,8 +98,12 @@ def read(wheel):
             settings = vars(Unpickler(file).load())
         with archive.open(f"{FOLDER}/model.weights.h5") as file, h5py.File(file) as weights:
             layers = weights["layers"]
-            array = lambda name, n: layers[f"{name}/vars/{n}"][()]  # noqa: E731
-            unit = lambda way: [array(f"bidirectional/{way}_layer/cell", n) for n in range(3)]  # noqa: E731
+            def array(name, n):
+                return layers[f"{name}/vars/{n}"][()]
+
+            def unit(way):
+                return [array(f"bidirectional/{way}_layer/cell", n) for n in range(3)]
+
             arrays = {
                 "words": array("embedding", 0),
                 "forward": unit("forward"),
@@ -169,7 +173,9 @@ def keras(settings, arrays, text):
     ids = [settings["word_index"].get(word) for word in text.split(" ") if word]
     ids = [i for i in ids if i is not None and i < settings["num_words"]][-WORDS:]
     x = arrays["words"][[0] * (WORDS - len(ids)) + ids].astype(np.float64)
-    in_f64 = lambda name: [a.astype(np.float64) for a in arrays[name]]  # noqa: E731
+    def in_f64(name):
+        return [a.astype(np.float64) for a in arrays[name]]
+
     forward = lstm(x, *in_f64("forward"))
     backward = lstm(x[::-1], *in_f64("backward"))[::-1]
     pooled = np.concatenate([forward, backward], 1).max(0)
