@@ -3,9 +3,11 @@
 
     attack_worker.py --model DIR --threads N --contender allennlp|textattack
 
-Reads one command a line (`hotflip TEXT`, `reduce TEXT`, `greedy TEXT`), writes one line for each:
-milliseconds, 1 for success or 0, edits (or tokens that are left), 1 if the success holds for the text
-when it is split and read again, the text.
+Reads one command a line (`hotflip TEXT`, `quick TEXT`, `reduce TEXT`, `greedy TEXT`; the first two
+are one and the same here), writes one line for each: milliseconds, 1 for success or 0, edits (or
+tokens that are left), 1 if the success holds for the text when it is split and read again. Several
+texts may stand there, with tabs between them: the milliseconds are those of all, and the other
+numbers follow for each.
 
 `allennlp` is the algorithm of AllenNLP's attackers, word pieces as tokens: HotFlip takes the position
 with the largest gradient, replaces it by the best first-order word of letters and digits, one
@@ -18,7 +20,6 @@ words that `neighbours` lists for each word: the same list that the other side r
 import argparse
 import atexit
 import heapq
-import json
 import shutil
 import string
 import sys
@@ -107,7 +108,7 @@ class AllenNlp:
         return True, ids, current
 
     def run(self, command, text):
-        if command == "hotflip":
+        if command != "reduce":
             success, before, after = self.hotflip(text)
             edits = sum(a != b for a, b in zip(before, after))
         else:
@@ -118,7 +119,7 @@ class AllenNlp:
     def holds(self, command, text, final):
         """Whether the model says so of the text, and not only of the ids."""
         changed = self.label(final) != self.label(text)
-        return changed if command == "hotflip" else not changed
+        return changed if command != "reduce" else not changed
 
     def label(self, text):
         return self.predict(self.tokenizer(text)["input_ids"])
@@ -235,12 +236,16 @@ def main():
         contender = TextAttack(arguments.model, arguments.candidates)
     print("ready", flush=True)
     for line in sys.stdin:
-        command, text = line.rstrip("\n").split(" ", 1)
+        command, texts = line.rstrip("\n").split(" ", 1)
+        texts = texts.split("\t")
         start = time.perf_counter()
-        success, edits, final = contender.run(command, text)
+        results = [contender.run(command, text) for text in texts]
         milliseconds = (time.perf_counter() - start) * 1e3
-        holds = success and contender.holds(command, text, final)
-        print(f"{milliseconds:.4f} {int(success)} {edits} {int(holds)} {json.dumps(final)}", flush=True)
+        answer = [f"{milliseconds:.4f}"]
+        for text, (success, edits, final) in zip(texts, results):
+            holds = success and contender.holds(command, text, final)
+            answer.append(f"{int(success)} {edits} {int(holds)}")
+        print(*answer, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ mod test;
 mod web;
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
@@ -23,7 +24,19 @@ cargo xtask bench attacks    compare with AllenNLP's attacks and TextAttack, sid
 cargo xtask bench train      compare fine-tuning with PyTorch, side by side
 cargo xtask bench serve      load the server with many clients on this machine";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With its causes, and without the backtrace that the environment may ask for: it says
+            // nothing to whoever mistyped an argument.
+            drop(bench::note(&format!("error: {error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -3,17 +3,25 @@
 //!
 //! ```text
 //! attack_worker --model DIR --threads N
-//! hotflip TEXT        answered by: milliseconds, success, edits, whether it holds, the text
+//! hotflip TEXT        answered by: milliseconds, success, edits, whether it holds
+//! quick TEXT          the same, with `--candidates 8 --beam 1`
 //! reduce TEXT         the same, with the tokens that are left for the edits
 //! greedy TEXT
 //! ```
+//!
+//! Several texts may stand there, with tabs between them: the milliseconds are those of all, and
+//! the other numbers follow for each.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-use glossator_interpret::attack::{Attack, Attacker, Greedy, HotFlip, InputReduction, Rule};
+use glossator_interpret::attack::{
+    Attack, Attacked, Attacker, Greedy, HotFlip, InputReduction, Rule,
+};
 use glossator_interpret::{Explainer, Gradient, Input, Quantity, TargetSpec, TaskOptions};
 use glossator_models::{LoadOptions, Model, load};
+use glossator_ops::threads;
+use rayon::prelude::*;
 
 /// As the command line tool has it.
 #[global_allocator]
@@ -38,11 +46,13 @@ fn main() -> Result<()> {
     let model = load(directory.as_ref(), &LoadOptions::default())?;
     let model = model.as_ref();
     let hotflip = HotFlip { max_edits: 30, ..HotFlip::default() };
+    let quick = HotFlip { candidates: 8, beam: 1, ..hotflip.clone() };
     let reduce = InputReduction { rule: Rule::AllenNlp, beam: 3, ..InputReduction::default() };
     let greedy = Greedy { max_edits: 100, ..Greedy::default() };
     // The vocabulary is made once, as the peers make their tables.
     let attackers = [
         ("hotflip", Attacker::new(model, &hotflip as &dyn Attack)),
+        ("quick", Attacker::new(model, &quick)),
         ("reduce", Attacker::new(model, &reduce)),
         ("greedy", Attacker::new(model, &greedy)),
     ];
@@ -54,25 +64,35 @@ fn main() -> Result<()> {
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let (name, text) = line.split_once(' ').ok_or("a command without a text")?;
+        let (name, texts) = line.split_once(' ').ok_or("a command without a text")?;
         let (_, attacker) =
             attackers.iter().find(|(known, _)| *known == name).ok_or("an unknown command")?;
-        let input = Input::text(text);
+        let inputs: Vec<Input> = texts.split('\t').map(Input::text).collect();
         let start = Instant::now();
-        let attacked = pool.install(|| attacker.attack_input(&input))?;
+        let attacked: Vec<Attacked> = pool.install(|| match inputs.as_slice() {
+            [input] => attacker.attack_input(input).map(|attacked| vec![attacked]),
+            // As the command line tool attacks the lines of a file.
+            inputs => inputs
+                .par_iter()
+                .map(|input| threads::serial(|| attacker.attack_input(input)))
+                .collect(),
+        })?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-        let result = attacked.results.first().ok_or("no result")?;
-        let edits = match &result.kept {
-            Some(kept) => kept.len(),
-            None => result.texts.edits().len(),
-        };
-        let edited = result.texts.render().swap_remove(0);
-        // A reduction of one word is the word itself.
-        let success = result.success || name == "reduce";
-        let same = label(model, text)? == label(model, &edited)?;
-        let holds = success && same == (name == "reduce");
-        let (success, holds) = (u8::from(success), u8::from(holds));
-        writeln!(out, "{milliseconds:.4} {success} {edits} {holds} {edited:?}")?;
+        write!(out, "{milliseconds:.4}")?;
+        for (input, attacked) in inputs.iter().zip(&attacked) {
+            let result = attacked.results.first().ok_or("no result")?;
+            let edits = match &result.kept {
+                Some(kept) => kept.len(),
+                None => result.texts.edits().len(),
+            };
+            let edited = result.texts.render().swap_remove(0);
+            // A reduction of one word is the word itself.
+            let success = result.success || name == "reduce";
+            let same = label(model, &input.text)? == label(model, &edited)?;
+            let holds = success && same == (name == "reduce");
+            write!(out, " {} {edits} {}", u8::from(success), u8::from(holds))?;
+        }
+        writeln!(out)?;
         out.flush()?;
     }
     Ok(())

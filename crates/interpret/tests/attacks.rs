@@ -702,6 +702,68 @@ impl Progress for Counter {
     }
 }
 
+/// A gradient at a text that was just read by itself needs no second pass, and is the same.
+#[test]
+fn kept_passes_serve_the_next_gradient() {
+    for (name, input) in [
+        ("bert-cls", Input::text("the film was good")),
+        ("gpt2", Input::text("the film was good")),
+        ("bert-masked-lm", Input::text("the [MASK] was good")),
+    ] {
+        let (model, options) = (tiny(name), TaskOptions::default());
+        let victim =
+            || attack::Victim::new(model.as_ref(), &input, &options, Limits::default(), &Silent);
+        let (plain, keeping) = (victim(), victim().keeping_passes());
+        let texts = [input.text.clone()];
+        let method = Gradient { reduction: glossator_interpret::Reduction::L2 };
+        let explainer = Explainer::new(model.as_ref(), &method);
+        let (spec, quantity) = (TargetSpec::Predicted, Quantity::Logit);
+        let mut answer = explainer.explain_input(&input, &options, &spec, quantity).unwrap();
+        let target = answer.explanations.swap_remove(0).target;
+        let mut slopes = Vec::new();
+        for (victim, passes) in [(&plain, 2), (&keeping, 1)] {
+            let reading = victim.read(&texts).unwrap();
+            slopes.push(victim.gradients(&[(&reading.windows[0], target.clone())]).unwrap());
+            assert_eq!((victim.passes(), victim.gradient_evaluations()), (passes, 1), "{name}");
+        }
+        assert_eq!(slopes[0][0].gradient, slopes[1][0].gradient, "{name}");
+        // Another text's gradient is not that of the text that was kept.
+        let other = keeping.encode(&[input.text.replace("good", "bad")]).unwrap();
+        let other = keeping.gradients(&[(&other.windows[0], target.clone())]).unwrap();
+        assert_ne!(other[0].gradient, slopes[1][0].gradient, "{name}");
+        assert_eq!(keeping.passes(), 2, "{name}");
+    }
+}
+
+/// The greedy search asks anything that judges texts: here, whether "good" and "fine" are gone.
+#[test]
+fn a_black_box_of_ones_own_is_searched() {
+    let texts = attack::EditedTexts::new(vec!["a good and fine film".to_owned()]);
+    let word = |from: &str, to: &str| {
+        let start = texts.originals()[0].find(from).unwrap();
+        let (from, to) = (from.to_owned(), to.to_owned());
+        attack::Edit { field: 0, start, end: start + from.len(), from, to }
+    };
+    let proposals =
+        [vec![word("good", "bad")], vec![word("fine", "foul")], vec![word("film", "movie")]];
+    let places: Vec<_> = proposals.iter().map(|p| (0, p[0].start..p[0].end)).collect();
+    let mut asked = 0;
+    let mut judge = |tried: Vec<attack::EditedTexts>| {
+        asked += tried.len();
+        let judged = tried.into_iter().map(|texts| {
+            let text = texts.render().swap_remove(0);
+            let left = ["good", "fine"].iter().filter(|word| text.contains(**word)).count();
+            attack::Tried::new(texts, left == 0, -(left as f64))
+        });
+        Ok((judged.collect(), false))
+    };
+    let found = attack::greedy::search(&texts, &places, &proposals, 3, &mut judge).unwrap();
+    assert!(found.reached && !found.spent);
+    assert_eq!(found.texts.render(), ["a bad and foul film"]);
+    // Each word left out, two replacements, and each of them taken back.
+    assert_eq!(asked, 3 + 2 + 2);
+}
+
 /// H12: budgets of passes and of time hold, progress is told, and a caller can stop it.
 #[test]
 fn h12_budgets_progress_and_cancelling() {

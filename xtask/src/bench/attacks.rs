@@ -1,8 +1,9 @@
 //! `cargo xtask bench attacks`: side by side with AllenNLP's algorithms written the obvious way in
 //! PyTorch, and with TextAttack.
 //!
-//! Both sides attack the same sentences with the same weights, one sentence each in turn, so that
-//! what the machine does meanwhile hits both.
+//! Both sides attack the same sentences with the same weights, ten sentences each in turn, so that
+//! what the machine does meanwhile hits both. Sentences are what we compute side by side, on a
+//! thread each, as with `--file`; PyTorch has its threads within an operation.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,13 @@ use super::worker::Worker;
 use super::{build_programs, note, say};
 
 const USAGE: &str = "\
-cargo xtask bench attacks [--data FILE] [--sentences 100] [--threads 2] [--only hotflip,reduce,greedy]
+cargo xtask bench attacks [--data FILE] [--sentences 100] [--threads 2] [--only hotflip,quick,reduce,greedy]
 
 FILE has a sentence on each line, alone or behind a label and a tab; without it sentences are made of
-templates.";
+templates. quick is HotFlip with --candidates 8 --beam 1.";
+
+/// Sentences of a turn.
+const TURN: usize = 10;
 
 struct Settings {
     root: PathBuf,
@@ -31,7 +35,7 @@ struct Settings {
 impl Settings {
     fn parse(args: &[String]) -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-        let only = ["hotflip", "reduce", "greedy"].map(str::to_owned).to_vec();
+        let only = ["hotflip", "quick", "reduce", "greedy"].map(str::to_owned).to_vec();
         let mut settings =
             Self { root: root.to_owned(), data: None, sentences: 100, threads: 2, only };
         let mut args = args.iter();
@@ -101,21 +105,26 @@ fn made(count: usize) -> Vec<String> {
 
 /// One attack by one contender.
 struct Answer {
-    milliseconds: f64,
     success: bool,
     edits: f64,
     /// Whether it is a success for whoever reads the text.
     holds: bool,
 }
 
-fn ask(worker: &mut Worker, command: &str, sentence: &str) -> Result<Answer> {
-    let line = worker.ask(&format!("{command} {sentence}"))?;
-    let mut parts = line.splitn(5, ' ');
-    let mut number = || -> Result<f64> {
-        parts.next().with_context(|| line.clone())?.parse().with_context(|| line.clone())
-    };
-    let (milliseconds, success, edits, holds) = (number()?, number()?, number()?, number()?);
-    Ok(Answer { milliseconds, success: success > 0.0, edits, holds: holds > 0.0 })
+/// Some sentences' attacks by one contender.
+struct Turn {
+    milliseconds: f64,
+    answers: Vec<Answer>,
+}
+
+fn ask(worker: &mut Worker, command: &str, sentences: &[String]) -> Result<Turn> {
+    let line = worker.ask(&format!("{command} {}", sentences.join("\t")))?;
+    let numbers = line.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>();
+    let numbers = numbers.with_context(|| line.clone())?;
+    let (&milliseconds, rest) = numbers.split_first().with_context(|| line.clone())?;
+    ensure!(rest.len() == 3 * sentences.len(), "{} sentences answered by {line}", sentences.len());
+    let answer = |n: &[f64]| Answer { success: n[0] > 0.0, edits: n[1], holds: n[2] > 0.0 };
+    Ok(Turn { milliseconds, answers: rest.chunks(3).map(answer).collect() })
 }
 
 /// Compares, prints the table and writes `target/bench/attacks.md`.
@@ -139,9 +148,12 @@ pub(crate) fn attacks(args: &[String]) -> Result<()> {
          mean edits (or tokens left) of both's successes | successes a second, ours / theirs |"
     )?;
     writeln!(out, "|---|---|---|---|---|---|---|---|")?;
-    for (command, contender) in
-        [("hotflip", "allennlp"), ("reduce", "allennlp"), ("greedy", "textattack")]
-    {
+    for (command, contender) in [
+        ("hotflip", "allennlp"),
+        ("quick", "allennlp"),
+        ("reduce", "allennlp"),
+        ("greedy", "textattack"),
+    ] {
         if !settings.only.iter().any(|only| only == command) {
             continue;
         }
@@ -153,16 +165,14 @@ pub(crate) fn attacks(args: &[String]) -> Result<()> {
         let mut ours = Worker::start(settings.common(ours))?;
         let mut theirs = Worker::start(settings.worker(&python, contender))?;
         // Caches and first-use costs are nobody's.
-        ask(&mut ours, command, &sentences[0])?;
-        ask(&mut theirs, command, &sentences[0])?;
-        let mut pairs = Vec::new();
-        for (i, sentence) in sentences.iter().enumerate() {
-            if i % 10 == 0 {
-                note(&format!("{command}: {i} of {}", sentences.len()))?;
-            }
-            pairs.push((ask(&mut ours, command, sentence)?, ask(&mut theirs, command, sentence)?));
+        ask(&mut ours, command, &sentences[..1])?;
+        ask(&mut theirs, command, &sentences[..1])?;
+        let mut turns = Vec::new();
+        for (i, some) in sentences.chunks(TURN).enumerate() {
+            note(&format!("{command}: {} of {}", i * TURN, sentences.len()))?;
+            turns.push((ask(&mut ours, command, some)?, ask(&mut theirs, command, some)?));
         }
-        row(&mut out, command, contender, &pairs)?;
+        row(&mut out, command, contender, &turns)?;
     }
     writeln!(out, "\n{}; load average {load_before} before, {} after", date(), load_average())?;
     say(&out)?;
@@ -174,19 +184,20 @@ pub(crate) fn attacks(args: &[String]) -> Result<()> {
     say(&format!("written to {}", path.display()))
 }
 
-fn row(out: &mut String, command: &str, contender: &str, pairs: &[(Answer, Answer)]) -> Result<()> {
-    let time = |pick: fn(&(Answer, Answer)) -> &Answer| -> f64 {
-        pairs.iter().map(|pair| pick(pair).milliseconds).sum::<f64>() / 1e3
+fn row(out: &mut String, command: &str, contender: &str, turns: &[(Turn, Turn)]) -> Result<()> {
+    let time = |pick: fn(&(Turn, Turn)) -> &Turn| -> f64 {
+        turns.iter().map(|turn| pick(turn).milliseconds).sum::<f64>() / 1e3
     };
-    let count = |of: fn(&(Answer, Answer)) -> bool| pairs.iter().filter(|pair| of(pair)).count();
-    let (ours, theirs) = (time(|pair| &pair.0), time(|pair| &pair.1));
-    let mut ratios: Vec<f64> = pairs.iter().map(|(a, b)| a.milliseconds / b.milliseconds).collect();
+    let pairs: Vec<(&Answer, &Answer)> =
+        turns.iter().flat_map(|(a, b)| a.answers.iter().zip(&b.answers)).collect();
+    let count = |of: fn(&(&Answer, &Answer)) -> bool| pairs.iter().filter(|pair| of(pair)).count();
+    let (ours, theirs) = (time(|turn| &turn.0), time(|turn| &turn.1));
+    let mut ratios: Vec<f64> = turns.iter().map(|(a, b)| a.milliseconds / b.milliseconds).collect();
     ratios.sort_by(f64::total_cmp);
     let successes = (count(|(a, _)| a.success), count(|(_, b)| b.success));
     let holding = (count(|(a, _)| a.holds), count(|(_, b)| b.holds));
-    let both: Vec<&(Answer, Answer)> =
-        pairs.iter().filter(|(a, b)| a.success && b.success).collect();
-    let mean = |pick: fn(&(Answer, Answer)) -> f64| {
+    let both: Vec<_> = pairs.iter().filter(|(a, b)| a.success && b.success).collect();
+    let mean = |pick: fn(&(&Answer, &Answer)) -> f64| {
         both.iter().map(|pair| pick(pair)).sum::<f64>() / both.len().max(1) as f64
     };
     let rate = (holding.0 as f64 / ours) / (holding.1 as f64 / theirs);

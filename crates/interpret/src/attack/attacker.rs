@@ -56,6 +56,8 @@ pub struct AttackInfo {
     pub citation: &'static str,
     /// What it costs.
     pub cost: &'static str,
+    /// Whether it takes gradients.
+    pub gradients: bool,
     /// The settings.
     pub parameters: &'static [ParameterInfo],
 }
@@ -336,7 +338,10 @@ impl<'a> Attacker<'a> {
         let texts = Victim::texts(self.model.info().task, input);
         let fields = self.fields.indices(self.model.info().task, texts.len(), self.attack)?;
         let texts = EditedTexts::new(texts);
-        let asks = Victim::new(self.model, input, &self.options, self.limits, self.progress);
+        let mut asks = Victim::new(self.model, input, &self.options, self.limits, self.progress);
+        if self.attack.info().gradients {
+            asks = asks.keeping_passes();
+        }
         let reading = asks.read(&texts.render())?;
         let (model, options) = (self.model, &self.options);
         let seen = Seen { model, options, reading: &reading, texts: &texts };
@@ -345,7 +350,7 @@ impl<'a> Attacker<'a> {
         let mut results = Vec::with_capacity(goals.len());
         for goal in &goals {
             // Each has its own limits and counts.
-            let victim = Victim::new(model, input, options, self.limits, self.progress);
+            let victim = asks.afresh();
             let case = Case {
                 victim: &victim,
                 goal,

@@ -45,6 +45,16 @@ pub struct Tried {
     pub margin: f64,
     /// What to take the next gradient of, where it does not.
     pub(super) next: Option<(Encoding, Target)>,
+    /// What the model says of it, where it does and was tried by itself.
+    pub(super) alone: Option<Reading>,
+}
+
+impl Tried {
+    /// A text with a judgement of one's own, for a search that takes no gradients.
+    #[must_use]
+    pub fn new(texts: EditedTexts, reached: bool, margin: f64) -> Self {
+        Self { texts, reached, margin, next: None, alone: None }
+    }
 }
 
 /// The ids of the texts that were tried: none is tried twice, and none that reads as the original
@@ -170,6 +180,7 @@ impl<'a> Case<'a> {
         candidates: Vec<EditedTexts>,
         visited: &mut Visited,
     ) -> Result<(Vec<Tried>, bool)> {
+        let single = candidates.len() == 1;
         let judge = |texts: &EditedTexts, reading: &Reading| {
             let seen = self.seen(reading, texts);
             let reached = self.goal.reached(&seen);
@@ -178,10 +189,12 @@ impl<'a> Case<'a> {
                 Some((reading.windows.get(window)?.clone(), target))
             };
             let next = if reached { None } else { next() };
-            (reached, self.goal.margin(&seen), next)
+            let alone = (reached && single).then(|| reading.clone());
+            (reached, self.goal.margin(&seen), next, alone)
         };
         let (judged, spent) = self.judge_all(candidates, visited, judge)?;
-        let tried = |(texts, (reached, margin, next))| Tried { texts, reached, margin, next };
+        let tried =
+            |(texts, (reached, margin, next, alone))| Tried { texts, reached, margin, next, alone };
         Ok((judged.into_iter().map(tried).collect(), spent))
     }
 
@@ -232,6 +245,14 @@ impl<'a> Case<'a> {
             out.push((texts.clone(), judged?));
         }
         Ok((out, spent))
+    }
+
+    /// As [`Case::confirm`], of a text that was tried: none is read by itself twice.
+    pub(crate) fn confirm_tried(&self, tried: &mut Tried) -> Result<Option<Reading>> {
+        match tried.alone.take() {
+            Some(reading) => Ok(Some(reading)),
+            None => self.confirm(&tried.texts),
+        }
     }
 
     /// Reads a text by itself, as anyone would who asks the model, if it brings about what is

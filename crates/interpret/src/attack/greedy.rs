@@ -62,6 +62,7 @@ static INFO: AttackInfo = AttackInfo {
     citation: "Jin, Jin, Zhou & Szolovits 2020, arXiv:1907.11932; Li, Monroe & Jurafsky 2016, \
                arXiv:1612.08220",
     cost: "a forward pass a word, and one for each replacement of each word that is changed",
+    gradients: false,
     parameters: &[
         MAX_EDITS,
         ParameterInfo {

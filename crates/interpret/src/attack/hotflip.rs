@@ -73,7 +73,8 @@ static INFO: AttackInfo = AttackInfo {
               finding a flip is no proof that there is none; --certify is, for the flips it names.",
     citation: "Ebrahimi, Rao, Lowd & Dou 2018, arXiv:1712.06751; Wallace et al. 2019, \
                arXiv:1909.09251",
-    cost: "a gradient a text of the beam, and 4 to 32 forward passes, at each number of edits",
+    cost: "a gradient a text of the beam, and 1 to 32 forward passes, at each number of edits",
+    gradients: true,
     parameters: &[
         MAX_EDITS,
         ParameterInfo {
@@ -184,7 +185,7 @@ impl Attack for HotFlip {
             return case.failed(None, stopped, Some(note));
         }
         let found = match found {
-            Some((texts, reading)) => Some(self.take_back(case, texts, reading)?),
+            Some((texts, reading)) => Some(take_back(case, texts, reading, &mut visited)?),
             None => None,
         };
         let mut certificate = None;
@@ -269,29 +270,6 @@ impl HotFlip {
         Ok((None, nearest.map(|(_, texts)| texts), Stopped::Searched))
     }
 
-    /// Takes back each edit that is not needed.
-    fn take_back(&self, case: &Case<'_>, texts: EditedTexts, reading: Reading) -> Result<Found> {
-        let (mut texts, mut reading) = (texts, reading);
-        while texts.edits().len() > 1 {
-            let fewer: Vec<_> = (0..texts.edits().len()).map(|i| texts.without(i)).collect();
-            let (mut tried, _) = case.try_all(fewer, &mut Visited::default())?;
-            tried.retain(|tried| tried.reached);
-            tried.sort_by(|a, b| b.margin.total_cmp(&a.margin));
-            let mut better = None;
-            for one in tried {
-                if let Some(confirmed) = case.confirm(&one.texts)? {
-                    better = Some((one.texts, confirmed));
-                    break;
-                }
-            }
-            match better {
-                Some(found) => (texts, reading) = found,
-                None => break,
-            }
-        }
-        Ok((texts, reading))
-    }
-
     /// The most promising flips of some texts, the best first, with the texts they make.
     fn flips_of(
         &self,
@@ -359,25 +337,54 @@ pub fn first_order(case: &Case<'_>, settings: &HotFlip, most: usize) -> Result<V
     }
 }
 
+/// Takes back each edit that is not needed. What the search has visited does not reach the goal.
+fn take_back(
+    case: &Case<'_>,
+    mut texts: EditedTexts,
+    mut reading: Reading,
+    visited: &mut Visited,
+) -> Result<Found> {
+    while texts.edits().len() > 1 {
+        let fewer: Vec<_> = (0..texts.edits().len()).map(|i| texts.without(i)).collect();
+        let (mut tried, _) = case.try_all(fewer, visited)?;
+        tried.retain(|tried| tried.reached);
+        tried.sort_by(|a, b| b.margin.total_cmp(&a.margin));
+        let mut better = None;
+        for mut one in tried {
+            if let Some(confirmed) = case.confirm_tried(&mut one)? {
+                better = Some((one.texts, confirmed));
+                break;
+            }
+        }
+        match better {
+            Some(found) => (texts, reading) = found,
+            None => break,
+        }
+    }
+    Ok((texts, reading))
+}
+
 /// Tries candidates in growing batches until one reaches the goal: the best of its batch.
 fn try_growing(
     case: &Case<'_>,
     candidates: Vec<EditedTexts>,
     visited: &mut Visited,
 ) -> Result<(Option<Found>, Vec<Tried>, bool)> {
-    /// The first batch; the next ones are twice as large each.
-    const FIRST: usize = 4;
+    /// The second batch; the next ones are twice as large each. The most promising candidate is
+    /// the first: it is tried by itself, for it is often right, and its pass serves the next
+    /// gradient where it is not.
+    const SECOND: usize = 4;
     let mut all = Vec::new();
     let mut rest = candidates.into_iter().peekable();
-    let mut size = FIRST;
+    let mut size = 1;
     while rest.peek().is_some() {
         let batch: Vec<_> = rest.by_ref().take(size).collect();
-        size *= 2;
+        size = (size * 2).max(SECOND);
         let (mut tried, spent) = case.try_all(batch, visited)?;
         tried.sort_by(|a, b| b.margin.total_cmp(&a.margin));
-        for one in tried.iter().filter(|tried| tried.reached) {
+        for one in tried.iter_mut().filter(|tried| tried.reached) {
             // Beside other texts in a batch the last bits differ: what counts is the text alone.
-            if let Some(reading) = case.confirm(&one.texts)? {
+            if let Some(reading) = case.confirm_tried(one)? {
                 return Ok((Some((one.texts.clone(), reading)), all, false));
             }
         }

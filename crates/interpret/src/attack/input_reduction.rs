@@ -57,6 +57,7 @@ static INFO: AttackInfo = AttackInfo {
               as it did about the whole text.",
     citation: "Feng, Wallace, Grissom, Iyyer, Rodriguez & Boyd-Graber 2018, arXiv:1804.07781",
     cost: "about log n gradients for n words, and n short forward passes",
+    gradients: true,
     parameters: &[
         ParameterInfo {
             name: "rule",

@@ -83,6 +83,7 @@ pub static INFO: AttackInfo = AttackInfo {
               out is the one to quote.",
     citation: "Wallace, Feng, Kandpal, Gardner & Singh 2019, arXiv:1908.07125",
     cost: "rounds x words x beam x (candidates + 3) forward passes of a batch",
+    gradients: true,
     parameters: &[
         ParameterInfo { name: "words", value: "N", help: "Words of the phrase", default: "3" },
         ParameterInfo {

@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use glossator_models::{Batch, Encoding, Model, Task, Trace};
-use glossator_ops::{DType, Var, gradient, threads};
+use glossator_ops::{DType, gradient, threads};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::prediction::Prediction;
 use crate::progress::Progress;
+use crate::subject::SHARD_TOKENS;
 use crate::target::Target;
-use crate::tasks::{self, Input, TaskOptions};
-
-/// Tokens that one shard of a batch holds at most, as for explanations.
-const SHARD_TOKENS: usize = 256;
+use crate::tasks::{self, AtInput, Input, TaskOptions};
 
 /// The rows of a text's logits.
 type Rows = Vec<Vec<f64>>;
@@ -43,6 +42,15 @@ pub struct Victim<'a> {
     began: Instant,
     passes: AtomicUsize,
     gradients: AtomicUsize,
+    keeps: bool,
+    kept: Mutex<Option<Arc<Kept>>>,
+}
+
+/// The forward pass of the text that was read by itself last, kept so that its gradient needs no
+/// second one.
+struct Kept {
+    encoding: Encoding,
+    pass: AtInput,
 }
 
 /// Texts as the model reads them.
@@ -88,8 +96,29 @@ impl<'a> Victim<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         let (passes, gradients) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let began = Instant::now();
-        Self { model, options, input, progress, limits, began, passes, gradients }
+        let (began, kept) = (Instant::now(), Mutex::new(None));
+        let keeps = false;
+        Self { model, options, input, progress, limits, began, passes, gradients, keeps, kept }
+    }
+
+    /// The same, for an attack that takes gradients: keeps the forward pass of the text that was
+    /// read by itself last.
+    #[must_use]
+    pub fn keeping_passes(mut self) -> Self {
+        self.keeps = true;
+        self
+    }
+
+    /// The same with limits and counts of its own, and what is kept.
+    pub(crate) fn afresh(&self) -> Self {
+        let mut new = Self::new(self.model, self.input, self.options, self.limits, self.progress);
+        new.keeps = self.keeps;
+        new.kept = Mutex::new(self.kept());
+        new
+    }
+
+    fn kept(&self) -> Option<Arc<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The model.
@@ -273,13 +302,27 @@ impl<'a> Victim<'a> {
             return Err(Error::Cancelled);
         }
         let model = self.model;
-        let mut batch = Batch::new(texts, model.pad_id());
-        if let Some(positions) = positions {
-            batch = batch.reading(positions);
-        }
-        let embeddings = model.embed(&batch)?.detach();
-        let output = model.forward(&embeddings, &batch, &mut Trace::new())?;
-        self.count(texts.len());
+        let output = match texts {
+            [encoding] if self.keeps => {
+                let positions = positions.map(<[usize]>::to_vec);
+                let pass = AtInput::run(model, encoding, positions, self.progress)?;
+                self.passes.fetch_add(1, Ordering::Relaxed);
+                let output = pass.output.clone();
+                let kept = Arc::new(Kept { encoding: (*encoding).clone(), pass });
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+                output
+            }
+            _ => {
+                let mut batch = Batch::new(texts, model.pad_id());
+                if let Some(positions) = positions {
+                    batch = batch.reading(positions);
+                }
+                let embeddings = model.embed(&batch)?.detach();
+                let output = model.forward(&embeddings, &batch, &mut Trace::new())?;
+                self.count(texts.len());
+                output
+            }
+        };
         let logits = output.logits.to_dtype(DType::F64)?;
         Ok(match logits.rank() {
             2 => logits.to_vec2::<f64>()?.into_iter().map(|row| vec![row]).collect(),
@@ -313,14 +356,21 @@ impl<'a> Victim<'a> {
         if self.progress.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let mut batch = Batch::repeat(encoding, 1);
-        if let Some(positions) = &target.positions {
-            batch = batch.reading(positions);
-        }
-        let embeddings = Var::from_tensor(&self.model.embed(&batch)?.detach())?;
-        let output = self.model.forward(&embeddings, &batch, &mut Trace::new())?;
+        let serves = |kept: &Arc<Kept>| {
+            kept.encoding == *encoding
+                && kept.pass.positions == target.positions
+                && target.prefix.is_none()
+        };
+        let (embeddings, output) = match self.kept().filter(serves) {
+            Some(kept) => (kept.pass.embeddings.clone(), kept.pass.output.clone()),
+            None => {
+                let positions = target.positions.clone();
+                let pass = AtInput::run(self.model, encoding, positions, self.progress)?;
+                self.passes.fetch_add(1, Ordering::Relaxed);
+                (pass.embeddings, pass.output)
+            }
+        };
         let slope = gradient(&target.score(&output)?, &embeddings)?;
-        self.count(1);
         self.gradients.fetch_add(1, Ordering::Relaxed);
         let values = |x: &glossator_ops::Tensor| -> Result<Vec<f64>> {
             Ok(x.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
