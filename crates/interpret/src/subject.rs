@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use glossator_models::families::classic;
 use glossator_models::{Batch, Encoding, Model, Trace};
 use glossator_ops::{DType, Device, Tensor, Var, gradient, threads};
 use rayon::prelude::*;
@@ -33,6 +34,13 @@ pub struct Subject<'a> {
 /// enough that activations, which are kept for the backward pass, cost little memory. Twice as many
 /// are no faster on models of MiniLM's, BERT-base's and SmolLM2-135M's sizes.
 pub(crate) const SHARD_TOKENS: usize = 128;
+
+/// Texts that one shard holds at most of a model that may walk from token to token: each step is a
+/// product with as many rows as there are texts, and few rows wait for the weights.
+const RECURRENT_ROWS: usize = 32;
+
+/// Tokens of such a shard at most.
+const RECURRENT_TOKENS: usize = 4096;
 
 impl<'a> Subject<'a> {
     /// Runs the model once, and chooses the first target.
@@ -277,7 +285,11 @@ impl<'a> Subject<'a> {
         if n == 0 {
             return Ok(Vec::new());
         }
-        let at_most = (SHARD_TOKENS / self.tokens().max(1)).max(1);
+        let tokens = self.tokens().max(1);
+        let mut at_most = (SHARD_TOKENS / tokens).max(1);
+        if self.model.info().family == classic::FAMILY.id {
+            at_most = at_most.max(RECURRENT_ROWS.min(RECURRENT_TOKENS / tokens));
+        }
         // An even number of shards of nearly equal size keeps two, four .. threads busy.
         let shards = n.div_ceil(at_most).next_multiple_of(2).min(n);
         let ranges: Vec<Range<usize>> =
