@@ -68,6 +68,7 @@ impl Model for Whole<'_> {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "a bench that is skipped says so")]
 fn prefixes(criterion: &mut Criterion) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench/models/smollm2");
     if !directory.join("model.safetensors").exists() {
