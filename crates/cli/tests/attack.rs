@@ -124,6 +124,17 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         );
         assert_eq!(answer.err.lines().count(), 2, "{}", answer.err);
     }
+    // The hint names the list that has the setting.
+    for args in [
+        ["hotflip", "--candidates", "0", POSITIVE],
+        ["input-reduction", "--rule", "none", POSITIVE],
+        ["hotflip", "--min-cosine", "5", POSITIVE],
+        ["trigger", "--words", "0", POSITIVE],
+    ] {
+        let answer = run(&mut attack(&args));
+        assert_eq!(answer.code, Some(2), "{args:?} {answer:?}");
+        assert!(answer.err.contains("hint: `glossator attacks` describes"), "{}", answer.err);
+    }
 }
 
 #[test]

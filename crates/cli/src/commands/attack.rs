@@ -11,7 +11,7 @@ use glossator_interpret::attack::{
     constraints, triggers,
 };
 use glossator_interpret::method::Settings;
-use glossator_interpret::{Input, Setting};
+use glossator_interpret::{Error, Input, Setting};
 use glossator_models::{Model, Task};
 use glossator_view::convert::{AttackHead, count};
 use glossator_view::render::attack::AttackRenderer;
@@ -24,6 +24,18 @@ use crate::model::Source;
 use crate::output::Output;
 use crate::progress::Watch;
 use crate::{interrupt, parallel, task, terminal};
+
+/// What was made of settings. Those of attacks and constraints are listed elsewhere than those of
+/// methods.
+fn set<T>(made: glossator_interpret::Result<T>) -> Result<T, CliError> {
+    made.map_err(|error| match &error {
+        Error::BadSetting { .. } => {
+            let hint = "`glossator attacks` describes the settings of each attack";
+            CliError::input(error.to_string(), hint)
+        }
+        _ => error.into(),
+    })
+}
 
 /// Everything that the inputs of one run share.
 struct Run<'a> {
@@ -72,13 +84,14 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
         // Fails only if the pool exists already, which nothing has made yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
+    let settings = &args.settings.0;
     let built =
-        if trigger { None } else { Some((attack::find(&args.attack)?.build)(&args.settings.0)?) };
+        if trigger { None } else { Some(set((attack::find(&args.attack)?.build)(settings))?) };
     let source = Source::find(args.model.as_deref(), args.download.asked())?;
     if let (Some((_, task)), Some(path)) = (source.identify(), &args.model) {
         task::check_task(&inputs, &path.display().to_string(), task)?;
     }
-    let constraints = constraints::build(&args.settings.0, &|name| open(args, name))?;
+    let constraints = set(constraints::build(settings, &|name| open(args, name)))?;
     let model = source.load()?;
     let info = model.info();
     task::check_task(&inputs, &info.id, info.task)?;
@@ -92,7 +105,7 @@ pub(crate) fn run(args: &AttackArgs) -> Result<Exit, Stop> {
     let model = model.as_ref();
     let ends = total.map(|total| Instant::now() + total);
     let Some(built) = built else {
-        let search = TriggerSearch::from_options(&args.settings.0, aim)?;
+        let search = set(TriggerSearch::from_options(settings, aim))?;
         let settings = recorded(&search, &constraints);
         let head = AttackHead::new(info, sha256, triggers::INFO.id, settings);
         return run_trigger(args, &inputs, model, &search, &constraints, &head, items, &watch);
