@@ -78,7 +78,7 @@ fn prefixes(criterion: &mut Criterion) {
         return;
     }
     let model = load(&directory, &LoadOptions::default()).unwrap();
-    // About 64 tokens.
+    // 78 tokens.
     let text = [SENTENCE; 4].join(" , and ");
     let encoding = model.encode(&text, false).unwrap();
     let occlusion = METHODS.iter().find(|entry| entry.info.id == "occlusion").unwrap();
