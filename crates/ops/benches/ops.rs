@@ -1,12 +1,13 @@
 //! One bench an operation: forward, and forward with the input's gradient, at the sizes of a
-//! small encoder (384 wide), for one sentence and for a batch.
+//! small encoder (384 wide), for one sentence and for a batch. And what none of them can exceed: the
+//! machine's multiply-adds in registers (`cargo bench -p glossator-ops --bench ops -- peak`).
 
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first failure")]
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glossator_ops::attention::{AttentionSettings, Heads, attention_packed};
 use glossator_ops::conv1d::Padding;
 use glossator_ops::recurrent::Cell;
@@ -15,6 +16,7 @@ use glossator_ops::{
     RmsNorm, Rotary, Tensor, Var, Weight, cross_entropy, dropout, glu, gradient, max_over_tokens,
     softmax,
 };
+use pulp::{Arch, Simd, WithSimd};
 
 const WIDTH: usize = 384;
 const TOKENS: usize = 32;
@@ -122,5 +124,60 @@ fn long_short_term_memory(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, operations, long_short_term_memory);
+/// Chains of multiply-adds that do not wait for each other: more than an instruction takes steps.
+const CHAINS: usize = 12;
+/// Multiply-adds of a chain.
+const STEPS: usize = 1 << 22;
+
+/// Multiply-adds that read no memory.
+struct Peak;
+
+impl WithSimd for Peak {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let (factor, term) = (simd.splat_f32s(0.9999), simd.splat_f32s(1e-6));
+        let mut sums = [simd.splat_f32s(0.5); CHAINS];
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = simd.mul_add_f32s(*sum, factor, term);
+            }
+        }
+        sums.into_iter().map(|sum| simd.reduce_sum_f32s(sum)).sum()
+    }
+}
+
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
+    }
+}
+
+/// The limit of every product, in operations a second: a multiply-add is two.
+fn peak(criterion: &mut Criterion) {
+    let arch = Arch::new();
+    let mut group = criterion.benchmark_group("peak");
+    for threads in [1, 2] {
+        let operations = 2 * threads * CHAINS * STEPS * arch.dispatch(Lanes);
+        group.throughput(Throughput::Elements(operations as u64));
+        group.sample_size(20).bench_function(format!("{threads} threads"), |bencher| {
+            bencher.iter(|| {
+                std::thread::scope(|scope| {
+                    for _ in 0..threads {
+                        scope.spawn(move || black_box(arch.dispatch(Peak)));
+                    }
+                });
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, operations, long_short_term_memory, peak);
 criterion_main!(benches);
